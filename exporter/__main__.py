@@ -1,0 +1,115 @@
+"""The program: flags, signals and objects wired together."""
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+
+from exporter import __revision__, __version__, logs, settings
+from exporter.clock import SystemClock
+from exporter.command import Commands, SystemCommands
+from exporter.demo import DemoCommands
+from exporter.errors import Stopped
+from exporter.exposition import EMPTY, Format, join, render
+from exporter.families import EXPORTER
+from exporter.metrics import Kind
+from exporter.poller import Poller, Site
+from exporter.settings import ListenAddress, Settings
+from exporter.state import Identity, View
+from exporter.web.app import App
+from exporter.web.server import CannotListenError, Server, bind
+
+log = logging.getLogger("exporter")
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    try:
+        chosen = settings.parse(sys.argv[1:] if arguments is None else arguments)
+    except settings.UsageError as error:
+        print(f"{settings.PROGRAM}: {error} (see --help)", file=sys.stderr)
+        return EXIT_USAGE
+    logs.configure(chosen.log_level, chosen.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    clock = SystemClock()
+    identity = Identity(
+        version=__version__,
+        revision=__revision__,
+        python_version=platform.python_version(),
+        poll_interval=chosen.poll_interval,
+        max_age=chosen.poll_max_age,
+    )
+    site = Site(
+        commands=_commands(chosen, clock, stop),
+        host_name=socket.gethostname(),
+        crm_mon=chosen.crm_mon_path,
+        cibadmin=chosen.cibadmin_path,
+        crm_node=chosen.crm_node_path,
+    )
+    poller = Poller(site, clock, interval=chosen.poll_interval, timeout=chosen.poll_timeout)
+    if chosen.demo:
+        log.warning("DEMONSTRATION: what is shown is not a real cluster")
+    if chosen.once:
+        return _once(poller, identity, clock)
+    app = App(lambda: poller.state, identity, clock, chosen.web_telemetry_path, demo=chosen.demo)
+    try:
+        sockets = bind(chosen.web_listen_address)
+    except CannotListenError as error:
+        log.error("%s", error)  # noqa: TRY400 - one line is all there is to say
+        return EXIT_FAILURE
+    asyncio.run(_serve(Server(app), sockets, poller, stop))
+    return 0
+
+
+def _commands(chosen: Settings, clock: SystemClock, stop: threading.Event) -> Commands:
+    if chosen.demo:
+        return DemoCommands(clock)
+    return SystemCommands(os.environ, stop, chosen.command_prefix)
+
+
+def _once(poller: Poller, identity: Identity, clock: SystemClock) -> int:
+    """Print what a scrape would show, but for counters: each run would start them anew."""
+    try:
+        error = poller.poll()
+    except Stopped:
+        return EXIT_FAILURE
+    view = View.at(poller.state, identity, clock.monotonic())
+    page = view.sighting.page if view.sighting else EMPTY
+    blocks = (*page.blocks, *render(EXPORTER, view))
+    gauges = (block for block in blocks if block.kind is Kind.GAUGE)
+    sys.stdout.buffer.write(join(gauges, Format.TEXT))
+    return EXIT_FAILURE if error else 0
+
+
+async def _serve(
+    server: Server, sockets: list[socket.socket], poller: Poller, stop: threading.Event
+) -> None:
+    """Serve and poll until a signal comes, or a bug ends one of the two."""
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    for listening in sockets:
+        log.info("listening", extra={"address": ListenAddress(*listening.getsockname()[:2])})
+    serving = asyncio.create_task(server.serve(sockets))
+    polling = asyncio.create_task(asyncio.to_thread(poller.run, stop.wait))
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    await asyncio.wait({serving, polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    stop.set()
+    await server.stop()
+    await asyncio.gather(serving, polling)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Run a command of Pacemaker: bounded in time and size, and never more than one at a time."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.errors import Outcome, PollError, Stopped
+
+OUTPUT_LIMIT = 64 * 1024 * 1024
+"""Bytes of output that are taken: some ten times what 300 bundles of 8 replicas print."""
+STDERR_LIMIT = 64 * 1024
+TERM_GRACE = 0.3
+"""Seconds between TERM and KILL, short enough to stop within a second while crm_mon hangs."""
+KILL_GRACE = 5.0
+"""Seconds that a killed command gets to be gone; one in uninterruptible sleep may outlast it."""
+TICK = 0.1
+"""Seconds between looks at a stop request, and at a command that ended with its pipes held open."""
+CHUNK = 1 << 18
+
+COMMAND_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
+"""crm_mon converts times to its zone and translates messages: both are pinned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a command left: its exit status (negative: the signal that ended it) and output."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if self.status >= 0:
+            return f"exit status {self.status}"
+        try:
+            return f"killed by {signal.Signals(-self.status).name}"
+        except ValueError:
+            return f"killed by signal {-self.status}"
+
+
+class Commands(Protocol):
+    """Something that runs Pacemaker's commands: the machine, or a demonstration of one."""
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        """Run a command to its end, for at most `timeout` seconds.
+
+        Raises:
+            PollError: it could not be started, took too long, or printed too much.
+            Stopped: the exporter is asked to end.
+
+        """
+
+
+class SystemCommands:
+    """Runs commands on this machine, or wherever the prefix leads."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        stop: threading.Event,
+        prefix: Sequence[str] = (),
+        output_limit: int = OUTPUT_LIMIT,
+    ) -> None:
+        """Args: the inherited environment, the event that ends all work, words put in front."""
+        self._environment = {**environment, **COMMAND_ENVIRONMENT}
+        self._stop = stop
+        self._prefix = tuple(prefix)
+        self._output_limit = output_limit
+        self._unkillable: subprocess.Popen[bytes] | None = None
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        """Run a command in a process group of its own, which is gone when this returns."""
+        deadline = time.monotonic() + timeout
+        if self._stop.is_set():
+            raise Stopped
+        self._refuse_a_second()
+        full = self._full(argv)
+        try:
+            process = subprocess.Popen(
+                full,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                process_group=0,
+            )
+        except OSError as error:
+            reason = error.strerror or error
+            raise PollError(
+                Outcome.NOT_FOUND, f"{full[0]} cannot be started ({reason}): check its path"
+            ) from error
+        out, err = bytearray(), bytearray()
+        try:
+            for _ in _output(process, out, err):
+                if self._stop.is_set():
+                    raise Stopped
+                if time.monotonic() >= deadline:
+                    raise PollError(
+                        Outcome.TIMEOUT,
+                        f"{argv[0]} gave no answer within {timeout:.3g} s and was killed",
+                    )
+                if len(out) > self._output_limit:
+                    raise PollError(
+                        Outcome.TOO_LARGE,
+                        f"{argv[0]} printed more than {self._output_limit} bytes and was killed",
+                    )
+                del err[STDERR_LIMIT:]
+        finally:
+            self._end(process)
+        stderr = err.decode(errors="replace")
+        if self._prefix and process.returncode in {126, 127}:
+            # What env, shells and container engines say of a command that they cannot start.
+            raise PollError(
+                Outcome.NOT_FOUND,
+                f"{argv[0]} cannot be started through the command prefix: {last_line(stderr)}",
+            )
+        return Completed(full, process.returncode, bytes(out), stderr)
+
+    def _full(self, argv: Sequence[str]) -> tuple[str, ...]:
+        if not self._prefix:
+            return tuple(argv)
+        # A container engine or ssh hands no environment on: env sets it at the far end.
+        pinned = (f"{name}={value}" for name, value in COMMAND_ENVIRONMENT.items())
+        return (*self._prefix, "env", *pinned, *argv)
+
+    def _refuse_a_second(self) -> None:
+        if self._unkillable is not None and self._unkillable.poll() is None:
+            raise PollError(
+                Outcome.TIMEOUT,
+                f"an earlier command (pid {self._unkillable.pid}) could not be killed:"
+                " no other is started beside it",
+            )
+        self._unkillable = None
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Leave nothing of the process group behind, and reap its leader."""
+        if not _ended_within(process, 0):
+            _signal_group(process, signal.SIGTERM)
+            _ended_within(process, TERM_GRACE)
+        # Before the leader is reaped: until then its pid, and so the group's id, is not reused.
+        _signal_group(process, signal.SIGKILL)
+        if _ended_within(process, TERM_GRACE if self._stop.is_set() else KILL_GRACE):
+            process.wait()
+        else:
+            self._unkillable = process
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def last_line(text: str) -> str:
+    """Return the last line with something in it: where commands put the reason of a failure."""
+    lines = text.split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
+
+
+def _output(process: subprocess.Popen[bytes], out: bytearray, err: bytearray) -> Iterator[None]:
+    """Collect what a command prints until it has ended, pausing every TICK for the caller."""
+    with selectors.DefaultSelector() as selector:
+        for pipe, buffer in ((process.stdout, out), (process.stderr, err)):
+            if pipe:
+                selector.register(pipe, selectors.EVENT_READ, buffer)
+        while selector.get_map():
+            ready = selector.select(TICK)
+            for key, _ in ready:
+                chunk = os.read(key.fd, CHUNK)
+                key.data.extend(chunk)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+            if not ready and _ended_within(process, 0):
+                return  # and something that it started holds the pipes open
+            yield
+    while not _ended_within(process, TICK):
+        yield
+
+
+def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the process to end, without reaping it."""
+    until = time.monotonic() + seconds
+    pause = 0.0005
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, 0.05)
+    return True
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # ESRCH: nobody left. EPERM: a prefix such as sudo made it another user's.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

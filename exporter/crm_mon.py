@@ -1,0 +1,337 @@
+"""crm_mon: how it is asked, and the only reader of its XML.
+
+Reads what Pacemaker 1.1.18 to 3.0.2 print: both roots (`<crm_mon>` of --as-xml and
+`<pacemaker-result>` of --output-as=xml), both vocabularies of roles. What is required and missing
+is an error with element and line; what is optional may be missing, empty or new; what is unknown
+is ignored.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from lxml import etree
+
+from exporter.command import Commands, Completed, last_line
+from exporter.errors import Outcome, PollError
+from exporter.model import (
+    Bundle,
+    Cluster,
+    Node,
+    NodeType,
+    Replica,
+    Resource,
+    Role,
+    Snapshot,
+)
+from exporter.times import parse_time
+from exporter.xml import (
+    MalformedError,
+    flag,
+    parse_document,
+    required,
+    required_flag,
+    to_flag,
+    to_int,
+    where,
+)
+
+# --output-as came with 2.0.3; --as-xml is hidden since 2.1 and still there in 3.0.2. Without
+# --inactive some versions leave stopped replicas out.
+REQUESTS = (("--output-as=xml", "--inactive"), ("--as-xml", "--inactive"))
+
+_EX_USAGE = 64
+# Pacemaker 1.1 ends with 1 after getopt's complaint; later versions, built on GOption, with 64.
+_USAGE_ERROR = re.compile(r"(unrecognized|unknown|invalid) option", re.IGNORECASE)
+
+DISCONNECTED = frozenset({102, 107})  # CRM_EX_DISCONNECT; 1.1 ended with the errno ENOTCONN
+INSUFFICIENT_PRIVILEGES = 4
+
+_ROLES = {role.value: role for role in Role} | {"master": Role.PROMOTED, "slave": Role.UNPROMOTED}
+_NODE_TYPES = {kind.value: kind for kind in (NodeType.MEMBER, NodeType.REMOTE, NodeType.PING)}
+_ENGINES = frozenset({"podman", "docker", "rkt"})
+_CONTAINER_AGENTS = frozenset(f"ocf:heartbeat:{engine}" for engine in _ENGINES)
+_CONNECTION_AGENT = "ocf:pacemaker:remote"
+_IP_AGENT = "ocf:heartbeat:IPaddr2"
+_ADDRESS = re.compile(r"[0-9A-Fa-f.:]+")  # an IPv6 address has its colons made dots
+
+
+class CrmMon:
+    """Asks crm_mon in the way that it understands, found out by trying."""
+
+    def __init__(self, commands: Commands, path: str) -> None:
+        """Args: what runs commands, and crm_mon's path."""
+        self._commands = commands
+        self._path = path
+        self._requests: tuple[tuple[str, ...], ...] = REQUESTS
+
+    def ask(self, timeout: float) -> Completed:
+        """Run crm_mon, in all for at most `timeout` seconds.
+
+        A usage error makes it try the other requests; what works is tried first from then on.
+
+        Raises:
+            PollError: crm_mon could not be run to its end.
+
+        """
+        deadline = time.monotonic() + timeout
+        for request in self._requests:
+            completed = self._commands.run(
+                (self._path, *request), max(0.0, deadline - time.monotonic())
+            )
+            if not _is_usage_error(completed):
+                self._requests = (request, *(r for r in REQUESTS if r != request))
+                return completed
+        self._requests = REQUESTS
+        raise PollError(
+            Outcome.EXIT_STATUS,
+            f"crm_mon takes neither --output-as=xml nor --as-xml ({completed.how}):"
+            f" {last_line(completed.stderr)}; is {self._path} a crm_mon?",
+        )
+
+
+def read(completed: Completed) -> Snapshot:
+    """Turn what crm_mon left into a snapshot.
+
+    Raises:
+        PollError: there is no cluster status in it; says why.
+
+    """
+    if completed.status == 0:
+        return parse(completed.stdout)
+    raise _failure(completed.status, completed.how, _reason(completed))
+
+
+def parse(data: bytes) -> Snapshot:
+    """Read crm_mon's XML.
+
+    Raises:
+        PollError: malformed, incomplete, or a report that there is no cluster to see.
+
+    """
+    root = parse_document(data, "crm_mon")
+    if root.tag == "crm-mon-disconnected" or root.find("crm-mon-disconnected") is not None:
+        raise _failure(102, "crm-mon-disconnected", _errors(root))
+    if root.tag not in {"crm_mon", "pacemaker-result"}:
+        raise MalformedError(f"crm_mon printed XML that starts with {where(root)}, not its own")
+    status = root.find("status")
+    if status is not None and (code := to_int(status.get("code"))):
+        raise _failure(code, f"status code {code}", _errors(root))
+    if root.tag == "crm_mon" and not len(root):
+        # What --as-xml prints without a cluster; its exit status may be lost in a prefix.
+        raise _failure(102, "no content", "")
+    summary = root.find("summary")
+    if summary is None:
+        reason = _errors(root) or "no reason given"
+        raise PollError(
+            Outcome.INCOMPLETE,
+            f"crm_mon ended well but printed no cluster status ({reason}):"
+            " a daemon of Pacemaker on this node does not answer",
+        )
+    cluster = _cluster(root, summary)
+    nodes = _nodes(root)
+    bundles = tuple(_bundle(element, nodes) for element in root.iterfind("resources//bundle"))
+    _refuse_repeated(bundles)
+    return Snapshot(
+        cluster,
+        tuple(nodes.values()),
+        bundles,
+        unreadable_times=bool(cluster.last_change) and cluster.last_change_time is None,
+    )
+
+
+def _is_usage_error(completed: Completed) -> bool:
+    if completed.status == _EX_USAGE:
+        return True
+    return completed.status > 0 and _USAGE_ERROR.search(completed.stderr) is not None
+
+
+def _failure(code: int, how: str, reason: str) -> PollError:
+    because = f": {reason}" if reason else ""
+    if code in DISCONNECTED:
+        return PollError(
+            Outcome.NOT_CONNECTED,
+            f"crm_mon cannot reach the cluster ({how}){because}; is Pacemaker running here?",
+        )
+    if code == INSUFFICIENT_PRIVILEGES:
+        return PollError(
+            Outcome.PERMISSION_DENIED,
+            f"crm_mon may not ask the cluster ({how}){because};"
+            " put the exporter's user into group haclient",
+        )
+    return PollError(Outcome.EXIT_STATUS, f"crm_mon failed ({how}){because}")
+
+
+def _reason(completed: Completed) -> str:
+    """Find the reason of a failure: in <errors>, on stderr, or (1.1) on stdout as plain text."""
+    try:
+        errors = _errors(parse_document(completed.stdout, "crm_mon"))
+    except MalformedError:
+        text = completed.stderr or completed.stdout[:1000].decode(errors="replace")
+        return last_line(text)
+    return errors or last_line(completed.stderr)
+
+
+def _errors(root: etree._Element) -> str:
+    return "; ".join(" ".join(error.itertext()).strip() for error in root.iter("error"))
+
+
+def _cluster(root: etree._Element, summary: etree._Element) -> Cluster:
+    def attribute(path: str, name: str) -> str | None:
+        element = summary.find(path)
+        return None if element is None else element.get(name)
+
+    def option(name: str) -> bool | None:
+        return to_flag(attribute("cluster_options", name))
+
+    dc = summary.find("current_dc")
+    last_change = attribute("last_change", "time") or ""
+    fencing = option("fencing-enabled")  # its name from 3.0.2 on
+    return Cluster(
+        pacemaker_version=attribute("current_dc", "version") or root.get("version") or "",
+        api_version=root.get("api-version", ""),
+        stack=attribute("stack", "type") or "",
+        dc_elected=None if dc is None else required_flag(dc, "present"),
+        dc_name=attribute("current_dc", "name") or "",
+        quorate=to_flag(attribute("current_dc", "with_quorum")),
+        mixed_version=to_flag(attribute("current_dc", "mixed_version")),
+        last_change=last_change,
+        last_change_time=parse_time(last_change, zone=None),
+        nodes_configured=to_int(attribute("nodes_configured", "number")),
+        resources_configured=to_int(attribute("resources_configured", "number")),
+        resources_disabled=to_int(attribute("resources_configured", "disabled")),
+        resources_blocked=to_int(attribute("resources_configured", "blocked")),
+        fencing_enabled=option("stonith-enabled") if fencing is None else fencing,
+        symmetric=option("symmetric-cluster"),
+        maintenance_mode=option("maintenance-mode"),
+        stop_all_resources=option("stop-all-resources"),
+    )
+
+
+def _nodes(root: etree._Element) -> dict[str, Node]:
+    """Return the nodes by name; of several of one name, the one that is online.
+
+    A node that came back under another id leaves its old entry behind, offline for good.
+    """
+    nodes: dict[str, Node] = {}
+    for element in root.iterfind("nodes/node"):
+        node = _node(element)
+        if node.name not in nodes or node.online:
+            nodes[node.name] = node
+    return nodes
+
+
+def _node(element: etree._Element) -> Node:
+    kind = _NODE_TYPES.get(element.get("type", ""), NodeType.UNKNOWN)
+    if kind is NodeType.REMOTE and element.get("id_as_resource"):
+        kind = NodeType.GUEST
+    return Node(
+        name=required(element, "name"),
+        id=element.get("id", ""),
+        type=kind,
+        online=required_flag(element, "online"),
+        standby=flag(element, "standby"),
+        standby_onfail=flag(element, "standby_onfail"),
+        maintenance=flag(element, "maintenance"),
+        pending=flag(element, "pending"),
+        unclean=flag(element, "unclean"),
+        shutdown=flag(element, "shutdown"),
+        expected_up=flag(element, "expected_up"),
+        dc=flag(element, "is_dc"),
+        health=element.get("health"),
+        feature_set=element.get("feature_set", ""),
+        resources_running=to_int(element.get("resources_running")),
+    )
+
+
+def _bundle(element: etree._Element, nodes: dict[str, Node]) -> Bundle:
+    bundle = required(element, "id")
+    engine = element.get("type", "")
+    return Bundle(
+        id=bundle,
+        engine=engine if engine in _ENGINES else "unknown",
+        image=element.get("image", ""),
+        unique=flag(element, "unique"),
+        managed=flag(element, "managed", default=True),
+        failed=flag(element, "failed"),
+        maintenance=flag(element, "maintenance"),
+        replicas=tuple(
+            _replica(child, bundle, engine, nodes) for child in element.iterchildren("replica")
+        ),
+    )
+
+
+def _replica(element: etree._Element, bundle: str, engine: str, nodes: dict[str, Node]) -> Replica:
+    """Tell the components apart by the ids that Pacemaker makes, else by their agents.
+
+    The primitive may itself be an IPaddr2 or of agent podman, so an agent decides only where no
+    id does. A primitive never comes without a connection.
+    """
+    index = required(element, "id")
+    rest = [_resource(child, nodes) for child in element.iterchildren("resource")]
+
+    def take(test: Callable[[Resource], bool]) -> Resource | None:
+        # The last one that fits: crm_mon prints the primitive before container and connection.
+        for position in range(len(rest) - 1, -1, -1):
+            if test(rest[position]):
+                return rest.pop(position)
+        return None
+
+    def is_address(resource: Resource) -> bool:
+        head, _, address = resource.id.partition(f"{bundle}-ip-")
+        return not head and _ADDRESS.fullmatch(address) is not None
+
+    container = take(lambda r: r.id == f"{bundle}-{engine}-{index}")
+    connection = take(lambda r: r.id == f"{bundle}-{index}")
+    ip = take(is_address)
+    container = container or take(lambda r: r.agent in _CONTAINER_AGENTS)
+    if container is None:
+        raise MalformedError(f"{where(element)} of bundle {bundle!r} has no container")
+    connection = connection or take(lambda r: r.agent == _CONNECTION_AGENT)
+    if ip is None and (connection is None or len(rest) > 1):
+        ip = take(lambda r: r.agent == _IP_AGENT)
+    return Replica(
+        index=index,
+        container=container,
+        ip=ip,
+        connection=connection,
+        primitive=rest[0] if rest else None,
+        guest=None if connection is None else nodes.get(connection.id),
+    )
+
+
+def _resource(element: etree._Element, nodes: dict[str, Node]) -> Resource:
+    get = element.get
+    return Resource(
+        id=required(element, "id"),
+        agent=required(element, "resource_agent").replace("::", ":"),
+        role=_ROLES.get(required(element, "role").lower(), Role.UNKNOWN),
+        active=required_flag(element, "active"),
+        # `removed` is its name from 3.0.2 on, which still prints both.
+        orphaned=flag(element, "orphaned") or flag(element, "removed"),
+        blocked=flag(element, "blocked"),
+        managed=flag(element, "managed", default=True),
+        failed=flag(element, "failed"),
+        failure_ignored=flag(element, "failure_ignored"),
+        maintenance=flag(element, "maintenance"),
+        target_role=get("target_role", ""),
+        pending=get("pending", ""),
+        nodes=tuple(_active_on(element, nodes)),
+    )
+
+
+def _active_on(element: etree._Element, nodes: dict[str, Node]) -> Iterable[Node]:
+    names = dict.fromkeys(required(child, "name") for child in element.iterchildren("node"))
+    # A node that is not listed is known by its name only, and so neither online nor of a type.
+    return (nodes.get(name) or Node(name) for name in names)
+
+
+def _refuse_repeated(bundles: tuple[Bundle, ...]) -> None:
+    """Ids of bundles, and of replicas in one, are unique in Pacemaker; series rely on it."""
+    seen = Counter((b.id, r.index) for b in bundles for r in b.replicas)
+    seen.update((b.id, "") for b in bundles)
+    for (bundle, replica), count in seen.items():
+        if count > 1:
+            what = f"replica {replica!r} of bundle {bundle!r}" if replica else f"bundle {bundle!r}"
+            raise MalformedError(f"crm_mon printed {what} {count} times")

@@ -1,0 +1,543 @@
+"""Every metric, declared once: name, help, labels and what yields its samples."""
+
+from collections.abc import Callable, Iterator
+
+from exporter.errors import Outcome
+from exporter.metrics import Declarations, Sample
+from exporter.model import (
+    Bundle,
+    BundleConfiguration,
+    Cluster,
+    Node,
+    NodeType,
+    Replica,
+    Role,
+)
+from exporter.state import Observation, View
+
+CLUSTER: Declarations[Observation] = Declarations()
+"""About the cluster: rendered once a poll, gone when the snapshot is withdrawn."""
+
+EXPORTER: Declarations[View] = Declarations()
+"""About the exporter itself: a few lines, rendered when scraped."""
+
+# ---- Bundles: one series per bundle ----
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_info",
+    "Always 1: container engine and image of the bundle, agent and id of its primitive.",
+    ("bundle", "engine", "image", "unique", "primitive", "primitive_id"),
+)
+def bundle_info(seen: Observation) -> Iterator[Sample]:
+    """Everything about a bundle that is text."""
+    for b in seen.snapshot.bundles:
+        unique = "true" if b.unique else "false"
+        yield (b.id, b.engine, b.image, unique, b.primitive_agent, b.primitive_id), 1
+
+
+def _bundle_gauge(name: str, help_text: str, value: Callable[[Bundle], float]) -> None:
+    def samples(seen: Observation) -> Iterator[Sample]:
+        for bundle in seen.snapshot.bundles:
+            yield (bundle.id,), value(bundle)
+
+    CLUSTER.gauge(name, help_text, ("bundle",))(samples)
+
+
+_bundle_gauge(
+    "pacemaker_bundle_replicas",
+    "Replicas configured.",
+    lambda bundle: len(bundle.replicas),
+)
+_bundle_gauge(
+    "pacemaker_bundle_replicas_running",
+    "Replicas whose service resource is active and started, unpromoted or promoted."
+    " What crm_mon says, no more: page on ready, never on running.",
+    lambda bundle: sum(replica.running for replica in bundle.replicas),
+)
+_bundle_gauge(
+    "pacemaker_bundle_replicas_ready",
+    "Replicas running with every component active and sound, on one online and clean host,"
+    " their guest node online.",
+    lambda bundle: sum(replica.ready for replica in bundle.replicas),
+)
+_bundle_gauge(
+    "pacemaker_bundle_replicas_promoted_ready",
+    "Replicas promoted and ready.",
+    lambda bundle: sum(replica.promoted_ready for replica in bundle.replicas),
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replicas_in_role",
+    "Replicas by role of their service resource, whatever their health; the roles add up to"
+    " pacemaker_bundle_replicas.",
+    ("bundle", "role"),
+)
+def bundle_replicas_in_role(seen: Observation) -> Iterator[Sample]:
+    """All ten roles: absence is not a value."""
+    for bundle in seen.snapshot.bundles:
+        for role in Role:
+            yield (bundle.id, role.value), bundle.in_role(role)
+
+
+_bundle_gauge(
+    "pacemaker_bundle_running_nodes",
+    "Distinct hosts with at least one running replica.",
+    lambda bundle: len(bundle.running_by_host),
+)
+_bundle_gauge(
+    "pacemaker_bundle_replicas_per_host_max",
+    "Most running replicas on any one host.",
+    lambda bundle: max(bundle.running_by_host.values(), default=0),
+)
+
+
+def _configuration_gauge(
+    name: str, help_text: str, value: Callable[[BundleConfiguration], float]
+) -> None:
+    def samples(seen: Observation) -> Iterator[Sample]:
+        configured = seen.configuration.bundles if seen.configuration else {}
+        for bundle in seen.snapshot.bundles:
+            if bundle.id in configured:
+                yield (bundle.id,), value(configured[bundle.id])
+
+    CLUSTER.gauge(name, help_text, ("bundle",))(samples)
+
+
+_configuration_gauge(
+    "pacemaker_bundle_promoted_max",
+    "promoted-max (formerly masters) of the bundle; 0 when it is not promotable."
+    " Absent while the CIB could not be read.",
+    lambda configuration: configuration.promoted_max,
+)
+_configuration_gauge(
+    "pacemaker_bundle_replicas_per_host_limit",
+    "replicas-per-host of the bundle. Absent while the CIB could not be read.",
+    lambda configuration: configuration.replicas_per_host,
+)
+_bundle_gauge(
+    "pacemaker_bundle_enabled",
+    "0 when every replica's service resource has the target-role Stopped, else 1.",
+    lambda bundle: bundle.enabled,
+)
+_bundle_gauge(
+    "pacemaker_bundle_managed",
+    "0 when Pacemaker does not manage the bundle.",
+    lambda bundle: bundle.managed,
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_maintenance",
+    "1 when the bundle is in maintenance (told from Pacemaker 2.1.9 on), or the whole cluster is.",
+    ("bundle",),
+)
+def bundle_maintenance(seen: Observation) -> Iterator[Sample]:
+    """Maintenance of the bundle or of the cluster."""
+    everywhere = seen.snapshot.cluster.maintenance_mode
+    for bundle in seen.snapshot.bundles:
+        yield (bundle.id,), bool(everywhere or bundle.maintenance)
+
+
+_bundle_gauge(
+    "pacemaker_bundle_failed",
+    "1 when Pacemaker marks the bundle itself failed. It stays 0 in most real failures:"
+    " never alert on it alone.",
+    lambda bundle: bundle.failed,
+)
+
+
+@CLUSTER.counter(
+    "pacemaker_bundle_role_changes_total",
+    "Replicas seen to change between stopped, started, unpromoted and promoted, in trusted views.",
+    ("bundle",),
+)
+def bundle_role_changes(seen: Observation) -> Iterator[Sample]:
+    """Counted from poll to poll: what happens between two polls is not seen."""
+    for bundle in seen.snapshot.bundles:
+        yield (bundle.id,), seen.history.of(bundle.id).role_changes
+
+
+@CLUSTER.counter(
+    "pacemaker_bundle_promotions_total",
+    "Replicas seen to become promoted (failovers), in trusted views.",
+    ("bundle",),
+)
+def bundle_promotions(seen: Observation) -> Iterator[Sample]:
+    """Counted from poll to poll: what happens between two polls is not seen."""
+    for bundle in seen.snapshot.bundles:
+        yield (bundle.id,), seen.history.of(bundle.id).promotions
+
+
+# ---- Replicas ----
+
+
+def _replicas(seen: Observation) -> Iterator[tuple[Bundle, Replica]]:
+    for bundle in seen.snapshot.bundles:
+        for replica in bundle.replicas:
+            yield bundle, replica
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replica_role",
+    "1 for the present role of the replica's service resource; no series for the others.",
+    ("bundle", "replica", "role"),
+)
+def replica_role(seen: Observation) -> Iterator[Sample]:
+    """The zeros are in pacemaker_bundle_replicas_in_role."""
+    for bundle, replica in _replicas(seen):
+        yield (bundle.id, replica.index, replica.role.value), 1
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replica_ready",
+    "1 when the replica is ready: see pacemaker_bundle_replicas_ready.",
+    ("bundle", "replica"),
+)
+def replica_ready(seen: Observation) -> Iterator[Sample]:
+    """Readiness of each replica."""
+    for bundle, replica in _replicas(seen):
+        yield (bundle.id, replica.index), replica.ready
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replica_node",
+    "1 for each host of the replica's container: no series while it runs nowhere,"
+    " two if it (wrongly) runs on two.",
+    ("bundle", "replica", "node"),
+)
+def replica_node(seen: Observation) -> Iterator[Sample]:
+    """Where the replica is; never the guest node."""
+    for bundle, replica in _replicas(seen):
+        for host in replica.hosts:
+            yield (bundle.id, replica.index, host.name), 1
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replica_component_active",
+    "Whether each component that the replica has is active: container, ip, connection, service.",
+    ("bundle", "replica", "component", "resource"),
+)
+def replica_component_active(seen: Observation) -> Iterator[Sample]:
+    """One series for each resource that Pacemaker makes of the replica."""
+    for bundle, replica in _replicas(seen):
+        for component, resource in replica.components:
+            yield (bundle.id, replica.index, component.value, resource.id), resource.active
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_replica_condition",
+    "Whether a condition holds. failed, blocked, orphaned: of any component. unmanaged: a component"
+    " is, and is not blocked. maintenance: of its container, its host or the cluster. pending: an"
+    " operation other than a monitor is under way.",
+    ("bundle", "replica", "condition"),
+)
+def replica_condition(seen: Observation) -> Iterator[Sample]:
+    """Zeros too."""
+    everywhere = seen.snapshot.cluster.maintenance_mode
+    for bundle, replica in _replicas(seen):
+        for condition, holds in (
+            ("failed", replica.failed),
+            ("blocked", replica.blocked),
+            ("orphaned", replica.orphaned),
+            ("unmanaged", replica.unmanaged),
+            ("maintenance", everywhere or replica.maintenance),
+            ("pending", replica.pending),
+        ):
+            yield (bundle.id, replica.index, condition), bool(holds)
+
+
+# ---- Cluster and nodes ----
+
+
+@CLUSTER.gauge(
+    "pacemaker_local_node_info",
+    "Always 1: the name in the cluster of the node that this exporter runs on."
+    " Absent while unknown.",
+    ("node",),
+)
+def local_node_info(seen: Observation) -> Iterator[Sample]:
+    """Which node's view this is."""
+    if seen.local_node:
+        yield (seen.local_node,), 1
+
+
+@CLUSTER.gauge(
+    "pacemaker_cluster_info",
+    "Always 1: name of the cluster (empty while the CIB could not be read), cluster layer,"
+    " Pacemaker version of the DC, and version of crm_mon's XML (empty with --as-xml).",
+    ("cluster_name", "stack", "pacemaker_version", "api_version"),
+)
+def cluster_info(seen: Observation) -> Iterator[Sample]:
+    """Everything about the cluster that is text."""
+    cluster = seen.snapshot.cluster
+    name = seen.configuration.cluster_name if seen.configuration else ""
+    yield (name, cluster.stack, cluster.pacemaker_version, cluster.api_version), 1
+
+
+def _cluster_gauge(name: str, help_text: str, value: Callable[[Cluster], float | None]) -> None:
+    def samples(seen: Observation) -> Iterator[Sample]:
+        present = value(seen.snapshot.cluster)
+        if present is not None:
+            yield (), present
+
+    CLUSTER.gauge(name, f"{help_text} Absent when crm_mon does not say.")(samples)
+
+
+_cluster_gauge(
+    "pacemaker_cluster_quorate",
+    "1 when this node's partition has quorum.",
+    lambda cluster: cluster.quorate,
+)
+_cluster_gauge(
+    "pacemaker_cluster_dc_elected",
+    "1 when a designated controller (DC) is elected.",
+    lambda cluster: cluster.dc_elected,
+)
+_cluster_gauge(
+    "pacemaker_cluster_maintenance_mode",
+    "1 when the whole cluster is in maintenance mode.",
+    lambda cluster: cluster.maintenance_mode,
+)
+_cluster_gauge(
+    "pacemaker_cluster_fencing_enabled",
+    "1 when fencing is enabled (stonith-enabled).",
+    lambda cluster: cluster.fencing_enabled,
+)
+_cluster_gauge(
+    "pacemaker_cluster_symmetric",
+    "1 when resources may run on any node by default (symmetric-cluster).",
+    lambda cluster: cluster.symmetric,
+)
+_cluster_gauge(
+    "pacemaker_cluster_stop_all_resources",
+    "1 when stop-all-resources is set.",
+    lambda cluster: cluster.stop_all_resources,
+)
+_cluster_gauge(
+    "pacemaker_cluster_mixed_version",
+    "1 when the nodes run different versions of Pacemaker.",
+    lambda cluster: cluster.mixed_version,
+)
+_cluster_gauge(
+    "pacemaker_cluster_nodes_configured",
+    "Nodes configured, as crm_mon counts them: guest nodes included.",
+    lambda cluster: cluster.nodes_configured,
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_cluster_resource_instances",
+    "Resource instances configured, disabled and blocked, as crm_mon counts them.",
+    ("state",),
+)
+def cluster_resource_instances(seen: Observation) -> Iterator[Sample]:
+    """Of all resources, those of bundles included."""
+    cluster = seen.snapshot.cluster
+    for state, count in (
+        ("configured", cluster.resources_configured),
+        ("disabled", cluster.resources_disabled),
+        ("blocked", cluster.resources_blocked),
+    ):
+        if count is not None:
+            yield (state,), count
+
+
+_cluster_gauge(
+    "pacemaker_cluster_last_change_timestamp_seconds",
+    "Last change of the CIB's configuration. Text of the node that made it, read in the time zone"
+    " of this exporter's host: give the nodes of a cluster one zone.",
+    lambda cluster: cluster.last_change_time,
+)
+
+
+def _node_gauge(
+    name: str, help_text: str, label: str, samples: Callable[[Node], Iterator[tuple[str, float]]]
+) -> None:
+    def of_all(seen: Observation) -> Iterator[Sample]:
+        for node in seen.snapshot.nodes:
+            for value, number in samples(node):
+                yield (node.name, node.type.value, value), number
+
+    CLUSTER.gauge(name, help_text, ("node", "node_type", label))(of_all)
+
+
+@CLUSTER.gauge(
+    "pacemaker_node_info",
+    "Always 1: id, type (member, remote, guest, ping or unknown) and feature set of the node.",
+    ("node", "node_id", "node_type", "feature_set"),
+)
+def node_info(seen: Observation) -> Iterator[Sample]:
+    """Everything about a node that is text."""
+    for node in seen.snapshot.nodes:
+        yield (node.name, node.id, node.type.value, node.feature_set), 1
+
+
+def _conditions(node: Node) -> Iterator[tuple[str, float]]:
+    yield "online", node.online
+    yield "maintenance", node.maintenance
+    yield "unclean", node.unclean
+    if node.type is NodeType.GUEST:
+        return  # a guest node goes with its container and is never on standby by itself
+    yield "standby", node.standby
+    yield "standby_onfail", node.standby_onfail
+    yield "pending", node.pending
+    yield "shutdown", node.shutdown
+    yield "expected_up", node.expected_up
+    yield "dc", node.dc
+
+
+_node_gauge(
+    "pacemaker_node_condition",
+    "Whether a condition holds: online, standby, standby_onfail, maintenance, pending, unclean,"
+    " shutdown, expected_up, dc; of guest nodes only online, maintenance and unclean.",
+    "condition",
+    _conditions,
+)
+
+
+_HEALTH = frozenset({"green", "yellow", "red"})
+
+
+def _health(node: Node) -> Iterator[tuple[str, float]]:
+    if node.type in {NodeType.MEMBER, NodeType.REMOTE} and node.health in _HEALTH:
+        yield node.health, 1
+
+
+_node_gauge(
+    "pacemaker_node_health",
+    "1 for the present health of a member or remote node: green, yellow or red."
+    " Absent when crm_mon does not say.",
+    "health",
+    _health,
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_node_resources_running",
+    "Resource instances running on the node.",
+    ("node", "node_type"),
+)
+def node_resources_running(seen: Observation) -> Iterator[Sample]:
+    """As crm_mon counts them."""
+    for node in seen.snapshot.nodes:
+        if node.resources_running is not None:
+            yield (node.name, node.type.value), node.resources_running
+
+
+# ---- What the exporter may say of the cluster at this moment ----
+
+
+def _exporter_gauge(name: str, help_text: str, value: Callable[[View], float | None]) -> None:
+    def samples(view: View) -> Iterator[Sample]:
+        present = value(view)
+        if present is not None:
+            yield (), present
+
+    EXPORTER.gauge(name, help_text)(samples)
+
+
+_exporter_gauge(
+    "pacemaker_up",
+    "1 when the last poll of crm_mon succeeded and its snapshot is within the maximum age.",
+    lambda view: view.up,
+)
+_exporter_gauge(
+    "pacemaker_view_trusted",
+    "1 when pacemaker_up is 1, a DC is elected, and this node's partition has quorum.",
+    lambda view: view.trusted,
+)
+_exporter_gauge(
+    "pacemaker_view_dc",
+    "1 when the view is trusted and the local node is the DC.",
+    lambda view: view.dc,
+)
+
+# ---- The exporter itself ----
+
+
+@EXPORTER.gauge(
+    "pacemaker_exporter_build_info",
+    "Always 1: version and revision of the exporter, and the Python that runs it.",
+    ("version", "revision", "python_version"),
+)
+def build_info(view: View) -> Iterator[Sample]:
+    """What runs."""
+    identity = view.identity
+    yield (identity.version, identity.revision, identity.python_version), 1
+
+
+@EXPORTER.counter(
+    "pacemaker_exporter_polls_total",
+    "Polls of crm_mon, by outcome.",
+    ("outcome",),
+)
+def polls(view: View) -> Iterator[Sample]:
+    """All outcomes from the start."""
+    for outcome in Outcome:
+        yield (outcome.value,), view.state.polls[outcome]
+
+
+@EXPORTER.gauge(
+    "pacemaker_exporter_last_poll_outcome",
+    "1 for the outcome of the last finished poll, 0 for the others; all 0 before the first ends.",
+    ("outcome",),
+)
+def last_poll_outcome(view: View) -> Iterator[Sample]:
+    """A state set."""
+    for outcome in Outcome:
+        yield (outcome.value,), outcome is view.state.last_outcome
+
+
+@EXPORTER.counter(
+    "pacemaker_exporter_cib_reads_total",
+    "Reads of the CIB with cibadmin, by outcome.",
+    ("outcome",),
+)
+def cib_reads(view: View) -> Iterator[Sample]:
+    """All outcomes from the start."""
+    for outcome in Outcome:
+        yield (outcome.value,), view.state.cib_reads[outcome]
+
+
+_exporter_gauge(
+    "pacemaker_exporter_last_poll_timestamp_seconds",
+    "End of the last poll.",
+    lambda view: view.state.last_poll_time,
+)
+_exporter_gauge(
+    "pacemaker_exporter_snapshot_timestamp_seconds",
+    "Start of the crm_mon that gave the last good snapshot; kept when that is withdrawn.",
+    lambda view: view.state.snapshot_time,
+)
+_exporter_gauge(
+    "pacemaker_exporter_poll_duration_seconds",
+    "Duration of the last poll: commands, parsing and rendering.",
+    lambda view: view.state.poll_duration,
+)
+_exporter_gauge(
+    "pacemaker_exporter_crm_mon_duration_seconds",
+    "Duration of crm_mon in the last poll.",
+    lambda view: view.state.crm_mon_duration,
+)
+_exporter_gauge(
+    "pacemaker_exporter_poll_interval_seconds",
+    "Configured time from the start of one poll to the start of the next.",
+    lambda view: view.identity.poll_interval,
+)
+_exporter_gauge(
+    "pacemaker_exporter_snapshot_max_age_seconds",
+    "Configured age at which a snapshot is withdrawn.",
+    lambda view: view.identity.max_age,
+)
+
+
+@EXPORTER.gauge(
+    "pacemaker_exporter_unreadable_times",
+    "Times in the last good snapshot that could not be read, and whose metrics are absent.",
+)
+def unreadable_times(view: View) -> Iterator[Sample]:
+    """What is left out is counted."""
+    if view.sighting is not None:
+        yield (), view.sighting.observation.snapshot.unreadable_times

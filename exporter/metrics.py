@@ -1,0 +1,98 @@
+"""How a metric is declared: once, with its name, help, labels and the function that yields it.
+
+The declarations are the one source of the exposition, of METRICS.md, and of the checks that
+dashboards and rules name only what exists.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+Sample = tuple[tuple[str, ...], float]
+"""The values of the labels, in their declared order, and the value."""
+
+_NAME = re.compile(r"pacemaker_[a-z0-9]+(_[a-z0-9]+)*")
+_LABEL = re.compile(r"[a-z]+(_[a-z]+)*")
+_TARGET_LABELS = frozenset({"cluster", "instance", "job"})
+
+Source = TypeVar("Source")
+
+
+class Kind(StrEnum):
+    """Type of a metric."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[Source]):
+    """A metric family, and how to have its samples from what it is a fact about."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    samples: Callable[[Source], Iterable[Sample]]
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that Prometheus, or the contract's naming rules, would not take."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name}: not a name that a metric of ours can have")
+        if (self.kind is Kind.COUNTER) != self.name.endswith("_total"):
+            raise ValueError(f"{self.name}: counters, and nothing else, end with _total")
+        for label in self.labels:
+            if not _LABEL.fullmatch(label) or label in _TARGET_LABELS:
+                raise ValueError(f"{self.name}: {label!r} cannot be a label")
+        if re.search(r'[\\"\n]', self.help):
+            raise ValueError(f"{self.name}: the help has a character that would need escaping")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"{self.name}: a label is declared twice")
+
+    def collect(self, source: Source) -> Iterator[Sample]:
+        """Yield the samples; a wrong number of labels, or a repeated label set, is a bug."""
+        seen: set[tuple[str, ...]] = set()
+        for values, value in self.samples(source):
+            if len(values) != len(self.labels):
+                raise ValueError(f"{self.name}{values}: expected the labels {self.labels}")
+            if values in seen:
+                raise ValueError(f"{self.name}{values}: label set repeated")
+            seen.add(values)
+            yield values, value
+
+
+class Declarations(Generic[Source]):
+    """The families about one kind of source, in the order of their declaration."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._families: dict[str, Family[Source]] = {}
+
+    def __iter__(self) -> Iterator[Family[Source]]:
+        """Iterate over the families."""
+        return iter(self._families.values())
+
+    def gauge(
+        self, name: str, help_text: str, labels: tuple[str, ...] = ()
+    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
+        """Declare a gauge; decorates the function that yields its samples."""
+        return self._declare(name, Kind.GAUGE, help_text, labels)
+
+    def counter(
+        self, name: str, help_text: str, labels: tuple[str, ...] = ()
+    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
+        """Declare a counter; decorates the function that yields its samples."""
+        return self._declare(name, Kind.COUNTER, help_text, labels)
+
+    def _declare(
+        self, name: str, kind: Kind, help_text: str, labels: tuple[str, ...]
+    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
+        def declare(samples: Callable[[Source], Iterable[Sample]]) -> Family[Source]:
+            if name in self._families:
+                raise ValueError(f"{name}: declared twice")
+            family = self._families[name] = Family(name, kind, help_text, labels, samples)
+            return family
+
+        return declare

@@ -1,0 +1,1 @@
+"""The HTTP side: copies bytes that the poller made."""

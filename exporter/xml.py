@@ -1,0 +1,91 @@
+"""Reading XML from a command that is trusted to run, and not to print what it should."""
+
+from lxml import etree
+
+from exporter.errors import Outcome, PollError
+
+_TRUE = frozenset({"true", "on", "yes", "y", "1"})
+_FALSE = frozenset({"false", "off", "no", "n", "0"})
+
+
+class MalformedError(PollError):
+    """The output is not the XML that it should be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Outcome.MALFORMED, message)
+
+
+def parse_document(data: bytes, command: str) -> etree._Element:
+    """Parse with everything off that reaches outside the document or blows it up.
+
+    Raises:
+        MalformedError: it is not well-formed, or has a document type definition.
+
+    """
+    if not data.lstrip().startswith(b"<"):
+        start = data.strip()[:100].decode(errors="replace").partition("\n")[0]
+        raise MalformedError(f"{command} printed no XML but {start!r}")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise MalformedError(f"{command} printed ill-formed XML: {error.msg}") from error
+    if root.getroottree().docinfo.doctype:
+        raise MalformedError(f"{command} printed a document type definition, which is refused")
+    return root
+
+
+def required(element: etree._Element, name: str) -> str:
+    """Return an attribute that must be there.
+
+    Raises:
+        MalformedError: it is missing; names element and line.
+
+    """
+    value = element.get(name)
+    if value is None:
+        raise MalformedError(f"{where(element)} has no attribute {name}")
+    return value
+
+
+def required_flag(element: etree._Element, name: str) -> bool:
+    """Return a boolean attribute that must be there.
+
+    Raises:
+        MalformedError: it is missing or no boolean; names element and line.
+
+    """
+    value = to_flag(required(element, name))
+    if value is None:
+        raise MalformedError(f"{where(element)} has {name}={element.get(name)!r}, not a boolean")
+    return value
+
+
+def flag(element: etree._Element, name: str, *, default: bool = False) -> bool:
+    """Return an optional boolean attribute; the default where it is missing or unknown."""
+    value = to_flag(element.get(name))
+    return default if value is None else value
+
+
+def to_flag(text: str | None) -> bool | None:
+    """Read a boolean in the spellings that Pacemaker takes; None for anything else."""
+    lowered = (text or "").lower()
+    return True if lowered in _TRUE else False if lowered in _FALSE else None
+
+
+def to_int(text: str | None) -> int | None:
+    """Read an integer; None where it is missing, empty or none."""
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+def where(element: etree._Element) -> str:
+    """Name an element for an error line."""
+    name = element.get("id") or element.get("name")
+    tag = str(element.tag)
+    label = f"<{tag} {name!r}>" if name else f"<{tag}>"
+    return f"line {element.sourceline}: {label}"

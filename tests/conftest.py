@@ -1,0 +1,51 @@
+"""In CI a skipped test is a failed one.
+
+A test that needs the real crm_mon, Prometheus or a browser skips itself where that is missing.
+On a developer's machine that is fine. In CI, where all of it is installed, it would mean that
+the test silently never runs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if IN_CI:
+        # A module that skips itself becomes an error of collection: let the others run still.
+        config.option.continue_on_collection_errors = True
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # An expected failure is reported as skipped too, but with `wasxfail`.
+    if not IN_CI or report.outcome != "skipped" or hasattr(report, "wasxfail"):
+        return
+    where, reason = "", report.longrepr
+    if isinstance(reason, tuple):
+        path, line, reason = reason
+        where = f" ({os.path.relpath(path)}:{line})"
+    report.outcome = "failed"
+    # pytest prints this behind the test's name, as reason of the failure.
+    report.longrepr = f"skipped, which is a failure in CI: {reason}{where}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report

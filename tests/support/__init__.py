@@ -1,0 +1,1 @@
+"""What the tests share: clusters to look at, and the tools to make them."""
