@@ -99,12 +99,12 @@ def read(completed: Completed) -> Snapshot:
 
     """
     if completed.status == 0:
-        return parse(completed.stdout)
+        return parse(completed.stdout, completed.stderr)
     raise _failure(completed.status, completed.how, _reason(completed))
 
 
-def parse(data: bytes) -> Snapshot:
-    """Read crm_mon's XML.
+def parse(data: bytes, stderr: str = "") -> Snapshot:
+    """Read crm_mon's XML; what it said on stderr may tell why there is nothing in it.
 
     Raises:
         PollError: malformed, incomplete, or a report that there is no cluster to see.
@@ -123,11 +123,10 @@ def parse(data: bytes) -> Snapshot:
         raise _failure(102, "no content", "")
     summary = root.find("summary")
     if summary is None:
-        reason = _errors(root) or "no reason given"
         raise PollError(
             Outcome.INCOMPLETE,
-            f"crm_mon ended well but printed no cluster status ({reason}):"
-            " a daemon of Pacemaker on this node does not answer",
+            "crm_mon printed no cluster status, though it ended well:"
+            f" {_errors(root) or last_line(stderr)}; do all daemons of Pacemaker here answer?",
         )
     cluster = _cluster(root, summary)
     nodes = _nodes(root)

@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failed one.
+"""Options and fixtures of all tests; and in CI a skipped test is a failed one.
 
 A test that needs the real crm_mon, Prometheus or a browser skips itself where that is missing.
 On a developer's machine that is fine. In CI, where all of it is installed, it would mean that
@@ -8,14 +8,45 @@ the test silently never runs.
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+
+GOLDEN = Path(__file__).parent / "golden"
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+# last_change is read in the zone of the host: the tests' host is in UTC.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-goldens",
+        action="store_true",
+        help="rewrite the files in tests/golden; read the difference before you commit it",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with a file of tests/golden."""
+
+    def check(name: str, found: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-goldens"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(found, encoding="utf-8")
+        assert found == path.read_text(encoding="utf-8"), f"not as {path} has it"
+
+    return check
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,291 @@
+"""What the reader of crm_mon's XML requires, tolerates, and refuses."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter import crm_mon
+from exporter.errors import Outcome, PollError
+from exporter.model import Cluster, Replica, Role, Snapshot
+from exporter.xml import MalformedError
+
+NODES = """
+  <nodes>
+    <node name="c0" id="1" online="true" type="member"/>
+    <node name="c1" id="2" online="true" unclean="true" type="member"/>
+    <node name="web-0" id="web-0" online="true" type="remote" id_as_resource="web-podman-0"/>
+  </nodes>"""
+CONTAINER = '<resource id="web-podman-0" resource_agent="ocf::heartbeat:podman" {}>{}</resource>'
+CONNECTION = '<resource id="web-0" resource_agent="ocf::pacemaker:remote" {}>{}</resource>'
+STARTED = 'role="Started" active="true"'
+ON_C0 = '<node name="c0" id="1" cached="true"/>'
+
+
+def document(body: str) -> bytes:
+    return f'<crm_mon version="2.0.0"><summary/>{body}</crm_mon>'.encode()
+
+
+def bundle(*resources: str) -> bytes:
+    replica = f'<replica id="0">{"".join(resources)}</replica>'
+    body = f'<bundle id="web" type="podman" image="i">{replica}</bundle>'
+    return document(f"{NODES}<resources>{body}</resources>")
+
+
+def only_replica(data: bytes) -> Replica:
+    (only,) = crm_mon.parse(data).bundles
+    (replica,) = only.replicas
+    return replica
+
+
+def primitive(identity: str, agent: str) -> str:
+    attributes = f'id="{identity}" resource_agent="{agent}" {STARTED}'
+    return f'<resource {attributes}><node name="web-0"/></resource>'
+
+
+class TestComponents:
+    @pytest.mark.parametrize(
+        ("identity", "agent"),
+        [
+            ("vip", "ocf:heartbeat:IPaddr2"),
+            ("inner", "ocf:heartbeat:podman"),
+            ("web-podman-x", "ocf:heartbeat:podman"),
+            ("web-ip-service", "ocf:heartbeat:IPaddr2"),
+            ("httpd:0", "ocf:heartbeat:apache"),
+        ],
+    )
+    def test_the_primitive_is_never_taken_for_an_implicit_resource(
+        self, identity: str, agent: str
+    ) -> None:
+        implicit = [CONTAINER.format(STARTED, ON_C0), CONNECTION.format(STARTED, ON_C0)]
+        address = primitive("web-ip-192.0.2.1", "ocf:heartbeat:IPaddr2")
+        own = primitive(identity, agent)
+        for resources in ([own, *implicit], [address, own, *implicit], [*implicit, own, address]):
+            replica = only_replica(bundle(*resources))
+            assert replica.primitive is not None
+            assert replica.primitive.id == identity
+            assert replica.container.id == "web-podman-0"
+            assert replica.connection is not None
+            assert (replica.ip is not None) == (address in resources)
+
+    def test_agents_decide_where_no_id_does(self) -> None:
+        resources = (
+            primitive("a", "ocf:heartbeat:IPaddr2"),
+            primitive("b", "ocf:heartbeat:podman"),
+            primitive("c", "ocf:heartbeat:podman"),
+            primitive("d", "ocf:pacemaker:remote"),
+        )
+        found = {kind: r.id for kind, r in only_replica(bundle(*resources)).components}
+        # crm_mon prints address, primitive, container, connection.
+        assert found == {"ip": "a", "service": "b", "container": "c", "connection": "d"}
+
+    def test_an_address_without_connection_is_no_primitive(self) -> None:
+        address = primitive("other", "ocf:heartbeat:IPaddr2")
+        replica = only_replica(bundle(address, CONTAINER.format(STARTED, ON_C0)))
+        assert replica.primitive is None
+        assert replica.ip is not None
+        assert replica.service is replica.container
+
+    def test_an_ipv6_address_has_its_colons_made_dots(self) -> None:
+        replica = only_replica(
+            bundle(
+                primitive("web-ip-fd00.ab..1", "ocf:heartbeat:IPaddr2"),
+                primitive("vip", "ocf:heartbeat:IPaddr2"),
+                CONTAINER.format(STARTED, ON_C0),
+                CONNECTION.format(STARTED, ON_C0),
+            )
+        )
+        assert replica.ip is not None
+        assert replica.ip.id == "web-ip-fd00.ab..1"
+
+    def test_a_replica_without_container_is_refused(self) -> None:
+        with pytest.raises(MalformedError, match="replica '0'> of bundle 'web' has no container"):
+            only_replica(bundle(primitive("x", "ocf:heartbeat:apache")))
+
+
+class TestReadiness:
+    def ready(self, container: str = ON_C0, connection: str = ON_C0, flags: str = "") -> bool:
+        return only_replica(
+            bundle(
+                primitive("httpd", "ocf:heartbeat:apache"),
+                CONTAINER.format(f"{STARTED} {flags}", container),
+                CONNECTION.format(STARTED, connection),
+            )
+        ).ready
+
+    def test_all_well(self) -> None:
+        assert self.ready()
+        assert self.ready(connection='<node name="c1"/>'), "hosted by another node is normal"
+
+    @pytest.mark.parametrize(
+        "flags", ['failed="true"', 'blocked="true"', 'orphaned="true"', 'removed="true"']
+    )
+    def test_a_component_that_is_not_sound(self, flags: str) -> None:
+        assert not self.ready(flags=flags)
+
+    def test_an_ignored_failure(self) -> None:
+        assert self.ready(flags='failed="true" failure_ignored="true"')
+
+    def test_its_host(self) -> None:
+        assert not self.ready(container=""), "nowhere"
+        assert not self.ready(container='<node name="c0"/><node name="c1"/>'), "on two"
+        assert not self.ready(container='<node name="c1"/>'), "unclean"
+        assert not self.ready(container='<node name="nobody"/>'), "not listed"
+        assert self.ready(container=ON_C0 + ON_C0), "listed twice is still one"
+
+    def test_its_guest_node(self) -> None:
+        replica = only_replica(
+            bundle(
+                primitive("httpd", "ocf:heartbeat:apache"),
+                CONTAINER.format(STARTED, ON_C0),
+                CONNECTION.format(STARTED, ON_C0),
+            )
+        )
+        assert replica.guest is not None
+        assert not replace(replica, guest=None).ready
+        assert not replace(replica, guest=replace(replica.guest, online=False)).ready
+
+
+class TestRequired:
+    @pytest.mark.parametrize(
+        ("missing", "where"),
+        [
+            ('id="web-podman-0"', "<resource>"),
+            ('resource_agent="ocf::heartbeat:podman"', "<resource 'web-podman-0'>"),
+            ('role="Started"', "<resource 'web-podman-0'>"),
+            ('active="true"', "<resource 'web-podman-0'>"),
+            ('name="c0"', "<node '1'>"),
+        ],
+    )
+    def test_missing_is_told_with_element_and_line(self, missing: str, where: str) -> None:
+        whole = bundle(CONTAINER.format(STARTED, ON_C0)).decode()
+        container = whole.index("<resource ")
+        broken = whole[:container] + "\n" + whole[container:].replace(missing, "", 1)
+        name = missing.partition("=")[0]
+        with pytest.raises(MalformedError) as caught:
+            crm_mon.parse(broken.encode())
+        line = broken.count("\n") + 1
+        assert f"line {line}: {where} has no attribute {name}" in str(caught.value)
+
+    def test_no_boolean(self) -> None:
+        data = bundle(CONTAINER.format('role="Started" active="maybe"', ON_C0))
+        with pytest.raises(MalformedError, match="active='maybe', not a boolean"):
+            crm_mon.parse(data)
+
+    @pytest.mark.parametrize("element", ["bundle", "replica"])
+    def test_repeated_ids(self, element: str) -> None:
+        data = bundle(CONTAINER.format(STARTED, ON_C0)).decode()
+        start, end = data.index(f"<{element} "), data.index(f"</{element}>") + len(element) + 3
+        twice = data[:end] + data[start:end] + data[end:]
+        with pytest.raises(MalformedError, match=f"{element} .*2 times"):
+            crm_mon.parse(twice.encode())
+
+
+class TestTolerated:
+    def test_optional_attributes_missing_empty_or_new(self) -> None:
+        plain = only_replica(bundle(CONTAINER.format(STARTED, ON_C0)))
+        odd = 'failed="" blocked="perhaps" managed="?" maintenance="" nodes_running_on="x" new="1"'
+        assert only_replica(bundle(CONTAINER.format(f"{STARTED} {odd}", ON_C0))) == plain
+
+    def test_unknown_elements(self) -> None:
+        known = bundle(CONTAINER.format(STARTED, ON_C0))
+        odd = known.replace(b"<replica ", b"<news/><!-- c --><replica ").replace(
+            b"</crm_mon>", b"<more><bundle/></more></crm_mon>"
+        )
+        assert crm_mon.parse(odd).bundles == crm_mon.parse(known).bundles
+
+    def test_an_unknown_role_engine_and_node_type(self) -> None:
+        data = bundle(CONTAINER.format('role="Levitating" active="true"', ON_C0))
+        data = data.replace(b'type="podman"', b'type="lxc"').replace(b'"member"', b'"moon"')
+        (only,) = crm_mon.parse(data).bundles
+        assert only.engine == "unknown"
+        assert only.replicas[0].role is Role.UNKNOWN
+        assert not only.replicas[0].running
+        assert only.replicas[0].hosts[0].type == "unknown"
+
+    def test_bundles_at_any_depth(self) -> None:
+        data = bundle(CONTAINER.format(STARTED, ON_C0))
+        nested = data.replace(b"<bundle ", b"<group><bundle ").replace(
+            b"</bundle>", b"</bundle></group>"
+        )
+        assert crm_mon.parse(nested).bundles == crm_mon.parse(data).bundles
+
+    def test_of_two_nodes_of_one_name_the_one_that_is_online_counts(self) -> None:
+        stale = '<node name="c0" id="9" online="false" type="member"/>'
+        for order in (
+            NODES.replace("<nodes>", f"<nodes>{stale}"),
+            NODES.replace("</", stale + "</"),
+        ):
+            snapshot = crm_mon.parse(document(order))
+            (node,) = (node for node in snapshot.nodes if node.name == "c0")
+            assert (node.id, node.online) == ("1", True)
+
+    def test_booleans_in_all_spellings_of_pacemaker(self) -> None:
+        for text in ("true", "TRUE", "on", "yes", "y", "1"):
+            data = bundle(CONTAINER.format(f'role="Started" active="{text}"', ON_C0))
+            assert only_replica(data).container.active, text
+
+    def test_numbers_that_are_none(self) -> None:
+        summary = '<nodes_configured number="many"/><resources_configured number=""/>'
+        data = f"<crm_mon><summary>{summary}</summary></crm_mon>".encode()
+        cluster = crm_mon.parse(data).cluster
+        assert (cluster.nodes_configured, cluster.resources_configured) == (None, None)
+
+    def test_the_old_and_the_new_name_of_fencing(self) -> None:
+        def enabled(attributes: str) -> bool | None:
+            options = f"<summary><cluster_options {attributes}/></summary>"
+            return crm_mon.parse(f"<crm_mon>{options}</crm_mon>".encode()).cluster.fencing_enabled
+
+        assert enabled('stonith-enabled="true"') is True
+        assert enabled('fencing-enabled="false" stonith-enabled="true"') is False
+        assert enabled("") is None
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (b"", "no XML but ''"),
+            (b"  \n", "no XML but ''"),
+            (b"Error: cluster is not available on this node\n", "no XML but 'Error: cluster"),
+            (b"\x00\xff", "no XML"),
+            (b"<crm_mon><summary></crm_mon>", "line 1"),
+            (b"<crm_mon><summary/>", "line 1"),
+            (b"<html/>", "<html>"),
+            (b'<crm_mon a="\xff"><summary/></crm_mon>', "ill-formed"),
+        ],
+    )
+    def test_what_is_no_answer(self, data: bytes, words: str) -> None:
+        with pytest.raises(MalformedError) as caught:
+            crm_mon.parse(data)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_entities(self) -> None:
+        bomb = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(12))
+        doctype = f'<!DOCTYPE crm_mon [<!ENTITY e0 "x">{bomb}]>'
+        data = f"{doctype}<crm_mon><summary>&e12;</summary></crm_mon>"
+        with pytest.raises(MalformedError):
+            crm_mon.parse(data.encode())
+
+    def test_what_reaches_outside(self) -> None:
+        data = b'<!DOCTYPE crm_mon SYSTEM "file:///etc/passwd"><crm_mon><summary/></crm_mon>'
+        with pytest.raises(MalformedError, match="document type definition"):
+            crm_mon.parse(data)
+
+    def test_trees_too_deep(self) -> None:
+        deep = b"<a>" * 100_000 + b"</a>" * 100_000
+        with pytest.raises(MalformedError):
+            crm_mon.parse(document(deep.decode()))
+
+    def test_incomplete(self) -> None:
+        for data in (
+            b"<pacemaker-result><status code='0'/></pacemaker-result>",
+            b"<crm_mon><a/></crm_mon>",
+        ):
+            with pytest.raises(PollError) as caught:
+                crm_mon.parse(data)
+            assert caught.value.outcome is Outcome.INCOMPLETE
+
+
+def test_the_snapshot_of_an_empty_summary() -> None:
+    assert crm_mon.parse(b"<crm_mon><summary/></crm_mon>") == Snapshot(Cluster())

@@ -1,0 +1,140 @@
+"""The demonstration: current, plausible, impossible to mistake, and now."""
+
+import filecmp
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
+
+import exporter.demo
+from exporter import cib, crm_mon
+from exporter.clock import SystemClock
+from exporter.demo import DemoCommands
+from exporter.model import Role, Snapshot
+from exporter.poller import Poller, Site
+from tests.support import demo, see
+
+DIRECTORY = Path(exporter.demo.__file__).parent
+TIMELINE = json.loads((DIRECTORY / "timeline.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def clock() -> Iterator[FrozenDateTimeFactory]:
+    with freeze_time("2026-11-22 12:00:00") as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen
+
+
+def ask(commands: DemoCommands) -> Snapshot:
+    return crm_mon.read(crm_mon.CrmMon(commands, "/usr/sbin/crm_mon").ask(1))
+
+
+def ready(snapshot: Snapshot) -> dict[str, str]:
+    return {
+        bundle.id.removesuffix("-bundle"): f"{sum(replica.ready for replica in bundle.replicas)}"
+        f"/{len(bundle.replicas)}"
+        f" {bundle.in_role(Role.PROMOTED)} promoted"
+        for bundle in snapshot.bundles
+    }
+
+
+@pytest.mark.real
+def test_the_frames_are_what_crm_mon_prints(tmp_path: Path) -> None:
+    version = subprocess.run(
+        [see.need("crm_mon"), "--version"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    if not version.startswith("Pacemaker 2.1.5"):
+        pytest.skip(f"the frames are made with Pacemaker 2.1.5, this is {version.splitlines()[0]}")
+    see.need("faketime")
+    demo.write(tmp_path)
+    made = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert made == sorted(
+        str(p.relative_to(DIRECTORY)) for p in DIRECTORY.rglob("*") if p.suffix in {".xml", ".json"}
+    )
+    _, differing, missing = filecmp.cmpfiles(tmp_path, DIRECTORY, made, shallow=False)
+    assert (differing, missing) == ([], []), "run: python -m tests.support.demo exporter/demo"
+
+
+def test_the_story(clock: FrozenDateTimeFactory) -> None:
+    commands = DemoCommands(SystemClock())
+    seen = {}
+    for frame in TIMELINE["frames"]:
+        clock.move_to(f"2026-11-22 12:{frame['at'] // 60:02}:{frame['at'] % 60:02}")
+        seen[frame["name"]] = ready(ask(commands))
+    healthy = {
+        "galera": "3/3 3 promoted",
+        "rabbitmq": "3/3 0 promoted",
+        "redis": "3/3 1 promoted",
+        "haproxy": "3/3 0 promoted",
+        "openstack-cinder-volume": "1/1 0 promoted",
+    }
+    for name in ("healthy", "redis-failed-over", "galera-recovered", "recovered", "moved-back"):
+        assert seen[name] == healthy, name
+    assert seen["maintenance"] == healthy
+    assert seen["redis-failed"]["redis"] == "2/3 0 promoted"
+    assert seen["galera-failed"]["galera"] == "2/3 2 promoted"
+    unclean = seen["node-unclean"]
+    assert unclean["galera"] == "2/3 3 promoted", "still listed as promoted, and not ready"
+    assert unclean["openstack-cinder-volume"] == "0/1 0 promoted"
+    assert seen["node-fenced"]["openstack-cinder-volume"] == "1/1 0 promoted"
+
+
+def test_a_loop_takes_a_few_minutes_and_every_frame_outlasts_a_poll() -> None:
+    assert 120 <= TIMELINE["loop_seconds"] <= 600
+    starts = [frame["at"] for frame in TIMELINE["frames"]] + [TIMELINE["loop_seconds"]]
+    assert starts[0] == 0
+    assert all(later - earlier >= 10 for earlier, later in pairwise(starts))
+
+
+def test_it_starts_over(clock: FrozenDateTimeFactory) -> None:
+    commands = DemoCommands(SystemClock())
+    first = ask(commands)
+    clock.tick(TIMELINE["loop_seconds"])
+    again = ask(commands)
+    assert again.bundles == first.bundles
+    assert first.cluster.last_change_time is not None
+    assert again.cluster.last_change_time == first.cluster.last_change_time + 300
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_its_times_are_now_in_any_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        changed = ask(DemoCommands(SystemClock())).cluster.last_change_time
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert changed is not None
+    base = TIMELINE["base"]
+    first = (DIRECTORY / "frames/00-healthy.xml").read_bytes()
+    before_base = base - (crm_mon.parse(first).cluster.last_change_time or 0)
+    assert changed == pytest.approx(time.time() - before_base, abs=5)
+
+
+def test_every_time_is_moved(clock: FrozenDateTimeFactory) -> None:
+    commands = DemoCommands(SystemClock())
+    for frame in TIMELINE["frames"]:
+        clock.move_to(f"2026-11-22 12:{frame['at'] // 60:02}:{frame['at'] % 60:02}")
+        answer = commands.run(("crm_mon",), 1).stdout.decode()
+        assert "2025" not in answer, frame["name"]
+        assert "2026-01-" not in answer, frame["name"]
+        assert " Jan " not in answer, frame["name"]
+
+
+def test_it_says_that_it_is_a_demonstration(clock: FrozenDateTimeFactory) -> None:
+    commands = DemoCommands(SystemClock())
+    for frame in TIMELINE["frames"]:
+        clock.move_to(f"2026-11-22 12:{frame['at'] // 60:02}:{frame['at'] % 60:02}")
+        assert cib.read(cib.ask(commands, "cibadmin", 1)).cluster_name == "demo"
+    poller = Poller(Site(commands), SystemClock(), interval=10, timeout=30)
+    poller.poll()
+    assert poller.state.sighting is not None
+    assert poller.state.sighting.observation.local_node == "controller-0"
+    assert b'cluster_name="demo"' in poller.state.sighting.page.shared

@@ -1,0 +1,109 @@
+"""Our writer of the text formats, against prometheus_client's parsers."""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter import crm_mon
+from exporter.exposition import EMPTY, EOF, Format, Page, join, render
+from exporter.families import CLUSTER
+from exporter.metrics import Family, Kind, Sample
+from exporter.state import Observation
+from tests.support import see
+
+LABELS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53) | st.booleans()
+
+
+def parsed(text: str, form: Format) -> dict[tuple[str, tuple[str, ...]], float]:
+    parser = parse_openmetrics if form is Format.OPENMETRICS else parse_text
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in parser(text)
+        for sample in family.samples
+    }
+
+
+def family(kind: Kind, *labels: str) -> Family[Iterable[Sample]]:
+    name = "pacemaker_x_total" if kind is Kind.COUNTER else "pacemaker_x"
+    return Family(name, kind, "Some text.", labels, lambda samples: samples)
+
+
+@pytest.mark.parametrize("form", Format)
+@given(samples=st.dictionaries(st.tuples(LABELS, LABELS), VALUES, min_size=1, max_size=5))
+def test_any_label_and_value_survives(form: Format, samples: dict[tuple[str, str], float]) -> None:
+    page = join(render([family(Kind.GAUGE, "a", "b")], samples.items()), form) + EOF[form]
+    expected = {("pacemaker_x", labels): float(value) for labels, value in samples.items()}
+    assert parsed(page.decode(), form) == expected
+
+
+def test_as_prometheus_writes_it() -> None:
+    samples: Sequence[Sample] = [(("a\\b", 'say "x"\n'), True), (("", "é"), 0.5), (("c", ""), 3.0)]
+    text = join(render([family(Kind.GAUGE, "a", "b")], samples), Format.TEXT).decode()
+    assert text == (
+        "# HELP pacemaker_x Some text.\n"
+        "# TYPE pacemaker_x gauge\n"
+        'pacemaker_x{a="a\\\\b",b="say \\"x\\"\\n"} 1\n'
+        'pacemaker_x{a="",b="é"} 0.5\n'
+        'pacemaker_x{a="c",b=""} 3\n'
+    )
+
+
+def test_a_counter_has_two_heads() -> None:
+    blocks = render([family(Kind.COUNTER)], [((), 7)])
+    assert join(blocks, Format.TEXT).decode() == (
+        "# HELP pacemaker_x_total Some text.\n"
+        "# TYPE pacemaker_x_total counter\n"
+        "pacemaker_x_total 7\n"
+    )
+    assert join(blocks, Format.OPENMETRICS).decode() == (
+        "# HELP pacemaker_x Some text.\n# TYPE pacemaker_x counter\npacemaker_x_total 7\n"
+    )
+
+
+def test_a_family_without_samples_is_left_out() -> None:
+    assert render([family(Kind.GAUGE)], []) == ()
+
+
+def test_odd_numbers() -> None:
+    blocks = render([family(Kind.GAUGE, "a")], [(("i",), math.inf), (("n",), math.nan)])
+    found = parsed(join(blocks, Format.TEXT).decode(), Format.TEXT)
+    assert found["pacemaker_x", ("i",)] == math.inf
+    assert math.isnan(found["pacemaker_x", ("n",)])
+
+
+@pytest.mark.parametrize("case", ["01-healthy", "12-quorum-lost"])
+@pytest.mark.parametrize("form", Format)
+def test_a_whole_page(case: str, form: Format) -> None:
+    seen = Observation(crm_mon.parse(see.captured(f"live-2.1.5/{case}.xml")))
+    blocks = render(CLUSTER, seen)
+    page = Page.of(blocks)
+    rest = page.counters(form) + b"more 1\n" + EOF[form]
+    whole = page.followed_by(rest)
+    assert gzip.decompress(page.gzip_followed_by(rest)) == whole
+    assert parsed(whole.decode(), form) == parsed(
+        (join(blocks, form) + b"more 1\n" + EOF[form]).decode(), form
+    )
+
+
+def test_gzip_is_one_member() -> None:
+    # Some clients read no further than the first.
+    member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    page = Page.of(render([family(Kind.GAUGE)], [((), 1)]))
+    assert member.decompress(page.gzip_followed_by(b"the end")).endswith(b"the end")
+    assert member.eof
+    assert member.unused_data == b""
+
+
+def test_an_empty_page() -> None:
+    assert EMPTY.followed_by(b"x") == b"x"
+    assert gzip.decompress(EMPTY.gzip_followed_by(b"x")) == b"x"

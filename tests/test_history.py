@@ -1,0 +1,82 @@
+"""The counters' memory."""
+
+import pytest
+
+from exporter.history import History
+from exporter.model import Bundle, Cluster, Replica, Resource, Role, Snapshot
+
+TRUSTED = Cluster(dc_elected=True, quorate=True)
+
+
+def snapshot(*roles: Role, bundle: str = "redis-bundle", cluster: Cluster = TRUSTED) -> Snapshot:
+    replicas = tuple(
+        Replica(str(index), Resource(f"c{index}", "ocf:heartbeat:podman", role, active=True))
+        for index, role in enumerate(roles)
+    )
+    plain = Bundle(bundle, "podman", "", unique=False, managed=True, failed=False,
+                   maintenance=False, replicas=replicas)  # fmt: skip
+    return Snapshot(cluster, bundles=(plain,))
+
+
+def counts(history: History, bundle: str = "redis-bundle") -> tuple[int, int]:
+    return history.of(bundle).role_changes, history.of(bundle).promotions
+
+
+def after(*snapshots: Snapshot) -> History:
+    history = History()
+    for each in snapshots:
+        history = history.after(each)
+    return history
+
+
+P, U, S, T = Role.PROMOTED, Role.UNPROMOTED, Role.STOPPED, Role.STARTED
+
+
+def test_the_first_sight_counts_nothing() -> None:
+    assert counts(after(snapshot(P, U, U))) == (0, 0)
+    assert counts(History()) == (0, 0)
+
+
+def test_a_failover() -> None:
+    assert counts(after(snapshot(P, U, U), snapshot(U, P, U))) == (2, 1)
+
+
+@pytest.mark.parametrize("between", [Role.PROMOTING, Role.STARTING, Role.UNKNOWN, Role.MIGRATING])
+def test_a_role_on_the_way_keeps_the_one_before(between: Role) -> None:
+    assert counts(after(snapshot(U), snapshot(between), snapshot(P))) == (1, 1)
+    assert counts(after(snapshot(P), snapshot(between), snapshot(P))) == (0, 0)
+    assert counts(after(snapshot(between), snapshot(P))) == (0, 0), "first sight"
+
+
+def test_every_settled_role_counts() -> None:
+    assert counts(after(snapshot(T), snapshot(S), snapshot(T), snapshot(P))) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        Cluster(dc_elected=True, quorate=False),
+        Cluster(dc_elected=False, quorate=None),
+        Cluster(dc_elected=True, quorate=None),
+        Cluster(),
+    ],
+)
+def test_what_is_not_trusted_is_not_compared(cluster: Cluster) -> None:
+    lost = snapshot(S, S, cluster=cluster)
+    assert counts(after(snapshot(P, U), lost, snapshot(P, U))) == (0, 0)
+    assert counts(after(snapshot(P, U), Snapshot(cluster), snapshot(U, P))) == (2, 1)
+
+
+def test_counts_go_with_the_bundle_and_the_replica() -> None:
+    gone = after(snapshot(P, U), snapshot(U, P), Snapshot(TRUSTED))
+    assert gone.bundles == {}
+    scaled = after(snapshot(P, U), snapshot(P), snapshot(P, P))
+    assert counts(scaled) == (0, 0), "a replica that comes back is seen for the first time"
+
+
+def test_bundles_are_counted_apart() -> None:
+    one, other = snapshot(U, bundle="a"), snapshot(U, bundle="b")
+    both = Snapshot(TRUSTED, bundles=(*one.bundles, *other.bundles))
+    moved = Snapshot(TRUSTED, bundles=(*snapshot(P, bundle="a").bundles, *other.bundles))
+    history = after(both, moved)
+    assert (counts(history, "a"), counts(history, "b")) == ((1, 1), (0, 0))

@@ -1,0 +1,387 @@
+"""The poller: when it asks, what it publishes, what it logs."""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
+
+from exporter.clock import SystemClock
+from exporter.command import Completed
+from exporter.errors import Outcome, PollError, Stopped
+from exporter.poller import CIB_INTERVAL, SIDE_TIMEOUT, Poller, Site
+from exporter.state import Identity, State, View
+from tests.support.fakes import CIB, ScriptedCommands, document
+
+START = "2026-11-22 12:00:00"
+IDENTITY = Identity("1", "", "3", poll_interval=10, max_age=90)
+
+
+@pytest.fixture
+def clock() -> Iterator[FrozenDateTimeFactory]:
+    with freeze_time(START) as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen
+
+
+@pytest.fixture
+def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
+    return ScriptedCommands(clock)
+
+
+@pytest.fixture
+def poller(commands: ScriptedCommands) -> Poller:
+    site = Site(commands, host_name="c0.example.com")
+    return Poller(site, SystemClock(), interval=10, timeout=30)
+
+
+def look(poller: Poller) -> View:
+    return View.at(poller.state, IDENTITY, SystemClock().monotonic())
+
+
+def fail(outcome: Outcome) -> Callable[[], Completed]:
+    def answer() -> Completed:
+        raise PollError(outcome, f"it is {outcome.value}")
+
+    return answer
+
+
+class TestSchedule:
+    def starts(self, poller: Poller, clock: FrozenDateTimeFactory, polls: int) -> list[float]:
+        """When polls start, in seconds from the first."""
+        begun = SystemClock().monotonic()
+        found: list[float] = []
+        poll = poller.poll
+
+        def recorded() -> PollError | None:
+            found.append(SystemClock().monotonic() - begun)
+            return poll()
+
+        def wait(seconds: float) -> bool:
+            assert seconds >= 0
+            clock.tick(seconds)
+            return len(found) >= polls
+
+        poller.poll = recorded  # type: ignore[method-assign] # a spy: what it calls is real
+        poller.run(wait)
+        return found
+
+    def test_first_at_once_then_on_the_beat(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        commands.takes = 3
+        assert self.starts(poller, clock, 4) == pytest.approx([0, 10, 20, 30])
+
+    def test_slow_polls_follow_one_another(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        commands.takes = 25
+        assert self.starts(poller, clock, 4) == pytest.approx([0, 25, 50, 75])
+
+    def test_missed_beats_are_not_made_up_for(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        times = iter([35.0, 0.0, 0.0, 0.0])
+
+        def answer() -> bytes:
+            clock.tick(next(times))
+            return document()
+
+        commands.crm_mon = answer
+        assert self.starts(poller, clock, 4) == pytest.approx([0, 35, 45, 55])
+
+    def test_it_ends_when_asked_to_while_a_command_runs(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        def stopped() -> Completed:
+            raise Stopped
+
+        commands.crm_mon = stopped
+        poller.run(lambda _: pytest.fail("it must not wait"))
+        assert poller.state == State()
+
+    def test_a_bug_is_not_hidden(self, poller: Poller, commands: ScriptedCommands) -> None:
+        def bug() -> Completed:
+            raise ZeroDivisionError
+
+        commands.crm_mon = bug
+        with pytest.raises(ZeroDivisionError):
+            poller.run(lambda _: True)
+
+
+class TestPublishing:
+    def test_before_the_first_poll(self, poller: Poller) -> None:
+        view = look(poller)
+        assert (view.up, view.trusted, view.dc, view.sighting) == (False, False, False, None)
+        assert view.state.last_outcome is None
+        assert set(view.state.polls) == set(Outcome)
+
+    def test_a_good_poll(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        start = SystemClock().time()
+        commands.takes = 2
+        assert poller.poll() is None
+        view = look(poller)
+        assert (view.up, view.trusted, view.dc) == (True, True, True)
+        state = view.state
+        assert state.snapshot_time == start
+        assert state.last_poll_time == pytest.approx(start + 2)
+        assert state.crm_mon_duration == pytest.approx(2)
+        assert state.poll_duration == pytest.approx(2)
+        assert state.polls[Outcome.SUCCESS] == 1
+        assert b'cluster_name="tripleo"' in state.sighting.page.shared if state.sighting else False
+
+    def test_not_the_dc(self, poller: Poller, commands: ScriptedCommands) -> None:
+        commands.crm_node = lambda: b"c1"
+        poller.poll()
+        assert (look(poller).trusted, look(poller).dc) == (True, False)
+
+    def test_not_quorate(self, poller: Poller, commands: ScriptedCommands) -> None:
+        commands.crm_mon = lambda: document(quorate="false")
+        poller.poll()
+        assert (look(poller).up, look(poller).trusted, look(poller).dc) == (True, False, False)
+
+    def test_a_failed_poll_keeps_the_snapshot_until_it_is_too_old(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        poller.poll()
+        taken = poller.state.snapshot_time
+        clock.tick(10)
+        commands.crm_mon = fail(Outcome.TIMEOUT)
+        error = poller.poll()
+        assert error is not None
+        assert error.outcome is Outcome.TIMEOUT
+        view = look(poller)
+        assert (view.up, view.trusted) == (False, False)
+        assert view.sighting is not None
+        clock.tick(80)
+        assert look(poller).sighting is not None, "90 s old: its maximum age"
+        clock.tick(0.1)
+        assert look(poller).sighting is None
+        assert look(poller).state.snapshot_time == taken, "kept, or an alert on it would end"
+
+    def test_the_age_counts_from_the_start_of_crm_mon(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        commands.takes = 20
+        poller.poll()
+        clock.tick(70)
+        assert look(poller).up
+        clock.tick(0.1)
+        assert not look(poller).up
+
+    def test_not_connected_withdraws_at_once(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        poller.poll()
+        commands.crm_mon = fail(Outcome.NOT_CONNECTED)
+        poller.poll()
+        assert look(poller).sighting is None
+        assert poller.state.snapshot_time is not None
+        commands.crm_mon = document
+        poller.poll()
+        assert look(poller).up
+
+    def test_the_wall_clock_may_jump(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        class Jumping(SystemClock):
+            offset = 0.0
+
+            def time(self) -> float:
+                return super().time() + self.offset
+
+        jumping = Jumping()
+        poller = Poller(Site(commands), jumping, interval=10, timeout=30)
+        poller.poll()
+        for offset in (-86_400.0, 86_400.0):
+            jumping.offset = offset
+            assert look(poller).up, "an age is not a difference of wall clocks"
+            clock.tick(10)
+            poller.poll()
+            assert poller.state.snapshot_time == jumping.time()
+
+    def test_each_outcome_is_counted(self, poller: Poller, commands: ScriptedCommands) -> None:
+        for outcome in Outcome:
+            commands.crm_mon = document if outcome is Outcome.SUCCESS else fail(outcome)
+            poller.poll()
+            assert poller.state.last_outcome is outcome
+        assert poller.state.polls == dict.fromkeys(Outcome, 1)
+
+    def test_counters_survive_failures_and_withdrawal(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        def redis(role: str) -> bytes:
+            resource = (
+                f'<resource id="r-podman-0" resource_agent="ocf:heartbeat:podman" role="{role}"'
+                ' active="true"/>'
+            )
+            replica = f'<replica id="0">{resource}</replica>'
+            return document(body=f'<bundle id="r" type="podman">{replica}</bundle>')
+
+        for role in ("Unpromoted", "Promoted"):
+            commands.crm_mon = partial(redis, role)
+            poller.poll()
+        commands.crm_mon = fail(Outcome.NOT_CONNECTED)
+        poller.poll()
+        commands.crm_mon = lambda: redis("Unpromoted")
+        poller.poll()
+        sighting = poller.state.sighting
+        assert sighting is not None
+        changes = sighting.observation.history.of("r")
+        assert (changes.role_changes, changes.promotions) == (2, 1)
+
+
+class TestConfiguration:
+    def test_read_when_it_changed_and_now_and_then(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        poller.poll()
+        clock.tick(10)
+        poller.poll()
+        assert commands.count("cibadmin") == 1
+        commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
+        poller.poll()
+        assert commands.count("cibadmin") == 2
+        clock.tick(CIB_INTERVAL - 0.1)
+        poller.poll()
+        assert commands.count("cibadmin") == 2
+        clock.tick(0.2)
+        poller.poll()
+        assert commands.count("cibadmin") == 3
+        assert poller.state.cib_reads[Outcome.SUCCESS] == 3
+
+    def test_a_failure_is_counted_and_tried_again_at_the_next_poll(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        commands.cibadmin = fail(Outcome.NOT_CONNECTED)
+        poller.poll()
+        view = look(poller)
+        assert view.up
+        assert view.sighting is not None
+        assert view.sighting.observation.configuration is None
+        assert view.state.cib_reads[Outcome.NOT_CONNECTED] == 1
+        commands.cibadmin = lambda: CIB
+        poller.poll()
+        sighting = look(poller).sighting
+        assert sighting is not None
+        assert sighting.observation.configuration is not None
+
+    def test_a_cibadmin_that_hangs_is_left_alone_for_a_while(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        commands.cibadmin = fail(Outcome.TIMEOUT)
+        poller.poll()
+        commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
+        poller.poll()
+        assert commands.count("cibadmin") == 1
+        clock.tick(CIB_INTERVAL)
+        poller.poll()
+        assert commands.count("cibadmin") == 2
+
+    def test_it_gets_what_is_left_of_the_time(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        for takes, allowed in ((0, SIDE_TIMEOUT), (25, 5), (29.9, 1)):
+            commands.takes = takes
+            commands.crm_mon = partial(document, f"changed {takes}")
+            poller.poll()
+            assert commands.timeouts[commands.asked.index("cibadmin")] == pytest.approx(allowed)
+            commands.asked.clear()
+            commands.timeouts.clear()
+
+
+class TestLocalNode:
+    def name(self, poller: Poller) -> str:
+        poller.poll()
+        sighting = poller.state.sighting
+        assert sighting is not None
+        return sighting.observation.local_node
+
+    def test_it_is_asked_once(self, poller: Poller, commands: ScriptedCommands) -> None:
+        assert self.name(poller) == self.name(poller) == "c0"
+        assert commands.count("crm_node") == 1
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda: Completed(("crm_node",), 102, b"", "Connection refused"),
+            fail(Outcome.TIMEOUT),
+            fail(Outcome.NOT_FOUND),
+            lambda: b"\n",
+        ],
+    )
+    def test_else_the_host_name_if_the_cluster_has_it(
+        self, answer: Callable[[], Completed], poller: Poller, commands: ScriptedCommands,
+        clock: FrozenDateTimeFactory,
+    ) -> None:  # fmt: skip
+        commands.crm_node = answer
+        assert self.name(poller) == "c0", "c0.example.com without its domain"
+        commands.crm_mon = lambda: document(name="c0.example.com")
+        assert self.name(poller) == "c0.example.com"
+        commands.crm_mon = lambda: document(name="other")
+        assert self.name(poller) == ""
+        assert commands.count("crm_node") == 1
+        clock.tick(CIB_INTERVAL)
+        self.name(poller)
+        assert commands.count("crm_node") == 2
+
+    def test_it_is_forgotten_when_the_node_leaves(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        poller.poll()
+        commands.crm_mon = fail(Outcome.NOT_CONNECTED)
+        poller.poll()
+        commands.crm_mon, commands.crm_node = document, lambda: b"c9"
+        assert self.name(poller) == "c9"
+
+
+class TestLog:
+    def test_a_line_when_a_failure_begins_changes_and_ends(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        caplog.set_level(logging.INFO)
+        poller.poll()
+        assert caplog.messages == []
+        for outcome in (Outcome.TIMEOUT, Outcome.TIMEOUT, Outcome.EXIT_STATUS, Outcome.EXIT_STATUS):
+            commands.crm_mon = fail(outcome)
+            clock.tick(10)
+            poller.poll()
+        commands.crm_mon = document
+        clock.tick(10)
+        poller.poll()
+        poller.poll()
+        assert caplog.messages == ["it is timeout", "it is exit_status", "crm_mon works again"]
+        assert caplog.records[-1].__dict__["failed_for_seconds"] == 40
+
+    def test_the_same_for_cibadmin(
+        self, poller: Poller, commands: ScriptedCommands, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        commands.cibadmin = fail(Outcome.PERMISSION_DENIED)
+        for _ in range(3):
+            poller.poll()
+        commands.cibadmin = lambda: CIB
+        poller.poll()
+        assert caplog.messages == ["it is permission_denied", "cibadmin works again"]
+
+    def test_debug_has_each_poll(self, poller: Poller, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        poller.poll()
+        assert caplog.messages == ["polled"]
+
+
+def test_one_page_is_one_poll(poller: Poller, commands: ScriptedCommands) -> None:
+    poller.poll()
+    first = poller.state
+    commands.crm_mon = lambda: document(name="c1")
+    poller.poll()
+    assert first.sighting is not None
+    assert b'node="c1"' not in first.sighting.page.shared
+    assert poller.state.sighting is not None
+    assert b'node="c1"' in poller.state.sighting.page.shared
+    assert b'node_condition{node="c0"' not in poller.state.sighting.page.shared

@@ -1,0 +1,343 @@
+"""The pages, asked for in-process and over real connections."""
+
+import asyncio
+import gzip
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
+
+from exporter.clock import SystemClock
+from exporter.demo import DemoCommands
+from exporter.errors import Outcome, PollError
+from exporter.exposition import Format
+from exporter.poller import Poller, Site
+from exporter.settings import ListenAddress
+from exporter.state import Identity
+from exporter.web.app import App
+from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.web.server import Server, bind
+from tests.support.fakes import ScriptedCommands
+
+IDENTITY = Identity("1.2.3", "abc", "3.11", poll_interval=10, max_age=90)
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.fixture
+def clock() -> Iterator[FrozenDateTimeFactory]:
+    with freeze_time("2026-11-22 12:00:00") as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen
+
+
+@pytest.fixture
+def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
+    return ScriptedCommands(clock)
+
+
+@pytest.fixture
+def poller(commands: ScriptedCommands) -> Poller:
+    return Poller(Site(commands), SystemClock(), interval=10, timeout=30)
+
+
+def application(poller: Poller, *, demo: bool = False) -> App:
+    return App(lambda: poller.state, IDENTITY, SystemClock(), "/metrics", demo=demo)
+
+
+@pytest.fixture
+def app(poller: Poller) -> App:
+    return application(poller)
+
+
+def ask(app: App, path: str, method: str = "GET", query: str = "", **headers: str) -> Any:  # noqa: ANN401 - status, headers, body
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        sent.append(message)
+
+    async def receive() -> Any:  # noqa: ANN401 - as ASGI has it
+        pytest.fail("no request has a body that anybody reads")
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
+    }
+    asyncio.run(app(scope, receive, send))
+    start, body = sent
+    return start["status"], {k.decode(): v.decode() for k, v in start["headers"]}, body["body"]
+
+
+class TestNegotiation:
+    @pytest.mark.parametrize(
+        ("accept", "form"),
+        [
+            ("", Format.TEXT),
+            ("*/*", Format.TEXT),
+            ("text/html,*/*;q=0.8", Format.TEXT),
+            (PROMETHEUS_2, Format.OPENMETRICS),
+            (PROMETHEUS_3, Format.OPENMETRICS),
+            ("application/openmetrics-text", Format.OPENMETRICS),
+            ("Application/OpenMetrics-Text; version=1.0.0", Format.OPENMETRICS),
+            ("application/openmetrics-text;q=0", Format.TEXT),
+            ("application/openmetrics-text;q=0.1, text/plain", Format.TEXT),
+            ("application/openmetrics-text;q=nonsense", Format.TEXT),
+        ],
+    )
+    def test_formats(self, accept: str, form: Format) -> None:
+        assert choose_format(accept) is form
+
+    @pytest.mark.parametrize(
+        ("header", "accepted"),
+        [
+            ("", False),
+            ("gzip", True),
+            ("deflate, GZIP;q=1.0", True),
+            ("gzip;q=0", False),
+            ("gzip;q=0, *", False),
+            ("*", True),
+            ("*;q=0", False),
+            ("br", False),
+            ("identity", False),
+        ],
+    )
+    def test_gzip(self, header: str, accepted: bool) -> None:
+        assert accepts_gzip(header) is accepted
+
+
+class TestMetrics:
+    def test_before_the_first_poll(self, app: App) -> None:
+        status, headers, body = ask(app, "/metrics")
+        assert status == 200
+        assert headers["content-type"] == Format.TEXT
+        assert b"pacemaker_up 0\n" in body
+        assert b"pacemaker_view_trusted 0\npacemaker" not in body
+        assert b"pacemaker_view_trusted 0\n" in body
+        assert b'pacemaker_exporter_last_poll_outcome{outcome="success"} 0\n' in body
+        assert b"pacemaker_cluster" not in body
+        assert b"snapshot_timestamp" not in body
+
+    def test_text(self, app: App, poller: Poller) -> None:
+        poller.poll()
+        _, headers, body = ask(app, "/metrics")
+        assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert headers["vary"] == "Accept, Accept-Encoding"
+        assert "content-encoding" not in headers
+        for line in (
+            'pacemaker_cluster_info{cluster_name="tripleo",',
+            "pacemaker_up 1\n",
+            "# TYPE pacemaker_exporter_polls_total counter\n",
+            "process_cpu_seconds_total ",
+            "python_info{",
+            "python_gc_collections_total{",
+        ):
+            assert line in body.decode(), line
+        assert not body.endswith(b"# EOF\n")
+
+    def test_openmetrics(self, app: App, poller: Poller) -> None:
+        poller.poll()
+        _, headers, body = ask(app, "/metrics", accept=PROMETHEUS_3)
+        assert (
+            headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        )
+        assert b"# TYPE pacemaker_exporter_polls counter\n" in body
+        assert body.endswith(b"# EOF\n")
+        assert body.count(b"# EOF\n") == 1
+
+    @pytest.mark.parametrize("accept", ["", PROMETHEUS_3])
+    def test_gzip_is_the_same(self, app: App, poller: Poller, accept: str) -> None:
+        poller.poll()
+        _, _, plain = ask(app, "/metrics", accept=accept)
+        _, headers, body = ask(app, "/metrics", accept=accept, accept_encoding="gzip")
+        assert headers["content-encoding"] == "gzip"
+        assert int(headers["content-length"]) == len(body) < len(plain)
+        assert gzip.decompress(body) == plain
+
+    def test_names(self, app: App, poller: Poller) -> None:
+        poller.poll()
+        names = (
+            "pacemaker_up", "pacemaker_exporter_polls_total", "pacemaker_cluster_quorate",
+            "process_open_fds", "no_such_metric",
+        )  # fmt: skip
+        query = "&".join(f"name[]={name}" for name in names)
+        _, _, body = ask(app, "/metrics", query=query)
+        found = {line.split()[2] for line in body.decode().splitlines() if "# TYPE" in line}
+        assert found == set(names) - {"no_such_metric"}
+        _, _, body = ask(app, "/metrics", query=query, accept=PROMETHEUS_3)
+        assert b"pacemaker_exporter_polls_total{" in body, "by the name of its samples"
+        assert body.endswith(b"# EOF\n")
+        _, _, packed = ask(
+            app, "/metrics", query=query, accept=PROMETHEUS_3, accept_encoding="gzip"
+        )
+        assert gzip.decompress(packed) == body
+        _, _, by_family = ask(app, "/metrics", query="name[]=pacemaker_exporter_polls")
+        assert b"pacemaker_exporter_polls_total{" in by_family
+        _, _, none = ask(app, "/metrics", query="name[]=no_such_metric")
+        assert none == b""
+
+    def test_the_age_is_checked_when_scraped(
+        self, app: App, poller: Poller, clock: FrozenDateTimeFactory
+    ) -> None:
+        poller.poll()
+        clock.tick(90)
+        assert b"pacemaker_cluster_quorate 1" in ask(app, "/metrics")[2]
+        clock.tick(0.001)
+        body = ask(app, "/metrics")[2]
+        assert b"pacemaker_cluster" not in body
+        assert b"pacemaker_up 0\n" in body
+        assert b"pacemaker_exporter_snapshot_timestamp_seconds 1795348800\n" in body
+
+    def test_a_new_poll_shows_at_once(
+        self, app: App, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        poller.poll()
+        assert b"pacemaker_up 1\n" in ask(app, "/metrics")[2]
+
+        def fail() -> bytes:
+            raise PollError(Outcome.NOT_CONNECTED, "gone")
+
+        commands.crm_mon = fail
+        poller.poll()
+        body = ask(app, "/metrics")[2]
+        assert b"pacemaker_up 0\n" in body
+        assert b"pacemaker_cluster" not in body
+
+    def test_its_own_lines_are_new_every_second(
+        self, app: App, poller: Poller, clock: FrozenDateTimeFactory
+    ) -> None:
+        poller.poll()
+        first = ask(app, "/metrics")[2]
+        assert ask(app, "/metrics")[2] is first
+        clock.tick(1)
+        assert ask(app, "/metrics")[2] is not first
+
+
+class TestPages:
+    def test_readiness(self, app: App, poller: Poller, commands: ScriptedCommands) -> None:
+        assert ask(app, "/-/ready")[0] == 503
+        assert ask(app, "/-/healthy")[0] == 200
+
+        def fail() -> bytes:
+            raise PollError(Outcome.NOT_CONNECTED, "a stopped Pacemaker is reported, too")
+
+        commands.crm_mon = fail
+        poller.poll()
+        assert ask(app, "/-/ready")[0] == 200
+
+    def test_landing(self, app: App, poller: Poller) -> None:
+        status, headers, body = ask(app, "/")
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert b'<a href="/metrics">' in body
+        assert b"1.2.3" in body
+        assert b"none has ended yet" in body
+        assert b"DEMONSTRATION" not in body
+        poller.poll()
+        assert b"Last poll of crm_mon: success" in ask(app, "/")[2]
+        assert b"DEMONSTRATION" in ask(application(poller, demo=True), "/")[2]
+
+    @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "//metrics", "/-/", "/../metrics"])
+    def test_unknown_paths(self, app: App, path: str) -> None:
+        assert ask(app, path) == (
+            404,
+            {
+                "content-type": "text/plain; charset=utf-8",
+                "content-length": "10",
+                "x-content-type-options": "nosniff",
+            },
+            b"Not found\n",
+        )
+
+    @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+    def test_methods(self, app: App, path: str) -> None:
+        for method in ("POST", "PUT", "DELETE", "TRACE", "PATCH"):
+            status, headers, _ = ask(app, path, method)
+            assert (status, headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        status, headers, body = ask(app, path, "OPTIONS")
+        assert (status, headers["allow"], body) == (200, "GET, HEAD, OPTIONS", b"")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Callable[[], http.client.HTTPConnection]]:
+    """The demonstration behind the real server."""
+    clock = SystemClock()
+    poller = Poller(Site(DemoCommands(clock)), clock, interval=10, timeout=30)
+    poller.poll()
+    app = App(lambda: poller.state, IDENTITY, clock, "/metrics", demo=True)
+    sockets = bind([ListenAddress("127.0.0.1", 0)])
+    port = sockets[0].getsockname()[1]
+    server = Server(app)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets)))
+    thread.start()
+    yield lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+class TestServer:
+    def test_a_connection_is_kept(self, served: Callable[[], http.client.HTTPConnection]) -> None:
+        with closing(served()) as connection:
+            ports = set()
+            for path in ("/metrics", "/", "/nothing", "/-/healthy"):
+                connection.request("GET", path)
+                connection.getresponse().read()
+                ports.add(connection.sock.getsockname()[1])
+            assert len(ports) == 1
+
+    def test_head_has_the_headers_of_get(
+        self, served: Callable[[], http.client.HTTPConnection]
+    ) -> None:
+        with closing(served()) as connection:
+            connection.request("HEAD", "/")
+            response = connection.getresponse()
+            assert response.read() == b""
+            head = response.getheaders()
+            connection.request("GET", "/")
+            get = connection.getresponse()
+            assert len(get.read()) == int(get.headers["content-length"]) > 0
+            names = {"date"}
+            assert [h for h in head if h[0] not in names] == [
+                h for h in get.getheaders() if h[0] not in names
+            ]
+
+    def test_no_version_in_headers(self, served: Callable[[], http.client.HTTPConnection]) -> None:
+        with closing(served()) as connection:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read()
+            assert "server" not in response.headers
+
+    def test_a_body_is_not_waited_for(
+        self, served: Callable[[], http.client.HTTPConnection]
+    ) -> None:
+        with closing(served()) as connection:
+            connection.putrequest("POST", "/metrics")
+            connection.putheader("content-length", "1000000")
+            connection.endheaders()
+            assert connection.getresponse().status == 405
+
+    @pytest.mark.parametrize(
+        "request_line", [b"NONSENSE\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0\0"]
+    )
+    def test_what_is_no_request(
+        self, request_line: bytes, served: Callable[[], http.client.HTTPConnection]
+    ) -> None:
+        with closing(served()) as connection:
+            connection.connect()
+            connection.sock.sendall(request_line)
+            assert connection.sock.recv(100).startswith(b"HTTP/1.1 400 ")
