@@ -72,6 +72,10 @@ lint: ## ruff, mypy and shellcheck
 format: ## let ruff repair and format the code
 	$(call timed,tests/setup.sh venv dev && $(format))
 
+.PHONY: reference
+reference: ## write the tables of METRICS.md anew from the declarations
+	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m tests.support.reference)
+
 .PHONY: package
 package: # build sdist and wheel, try the wheel
 	$(call timed,tests/setup.sh venv dev && $(package))

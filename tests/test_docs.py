@@ -1,0 +1,61 @@
+"""The documents agree with the program."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import __version__, settings
+from exporter.errors import Outcome
+from exporter.families import CLUSTER, EXPORTER
+from exporter.metrics import Family
+from tests.support.reference import reference
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted(ROOT.glob("*.md"))
+FAMILIES: list[Family[Any]] = [*CLUSTER, *EXPORTER]
+NAMES = {family.name for family in FAMILIES}
+LABELS = {label for family in FAMILIES for label in family.labels}
+
+
+def test_the_reference_is_current() -> None:
+    current = (ROOT / "METRICS.md").read_text(encoding="utf-8")
+    assert current == reference(current), "run: make reference"
+
+
+def test_the_readme_has_every_flag_with_its_default() -> None:
+    for action in settings.parser()._actions:
+        flag = action.option_strings[-1]
+        if flag == "--help":
+            continue
+        assert f"`{flag}" in README, flag
+        default = re.search(r"\(default: (.*)\)", action.help or "")
+        if default and default[1] != "none":
+            row = next(line for line in README.splitlines() if line.startswith(f"| `{flag}"))
+            assert f"`{default[1]}`" in row, flag
+
+
+def test_the_readme_has_every_outcome() -> None:
+    for outcome in Outcome:
+        assert f"`{outcome.value}`" in README, outcome
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_only_declared_metrics_are_named(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"\bpacemaker_[a-z_]+[a-z]\b(?!\*)", text))
+    assert named - NAMES - LABELS == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_changelog_has_this_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {__version__}" in changelog
