@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from exporter import __revision__, __version__, logs, settings
 from exporter.clock import SystemClock
@@ -19,7 +20,8 @@ from exporter.exposition import EMPTY, Format, join, render
 from exporter.families import EXPORTER
 from exporter.metrics import Kind
 from exporter.poller import Poller, Site
-from exporter.settings import ListenAddress, Settings
+from exporter.saved import SavedCommands
+from exporter.settings import ListenAddress, Settings, ShowSettings
 from exporter.state import Identity, View
 from exporter.web.app import App
 from exporter.web.server import CannotListenError, Server, bind
@@ -49,14 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         poll_interval=chosen.poll_interval,
         max_age=chosen.poll_max_age,
     )
+    try:
+        commands = _commands(chosen, clock, stop)
+    except OSError as error:
+        log.error("cannot read %s: %s", chosen.from_file, error.strerror)  # noqa: TRY400 - one line
+        return EXIT_FAILURE
     site = Site(
-        commands=_commands(chosen, clock, stop),
+        commands=commands,
         host_name=socket.gethostname(),
         crm_mon=chosen.crm_mon_path,
         cibadmin=chosen.cibadmin_path,
         crm_node=chosen.crm_node_path,
     )
-    poller = Poller(site, clock, interval=chosen.poll_interval, timeout=chosen.poll_timeout)
+    poller = Poller(
+        site,
+        clock,
+        interval=chosen.poll_interval,
+        timeout=chosen.poll_timeout,
+        selection=chosen.selection,
+    )
     if chosen.demo:
         log.warning("DEMONSTRATION: what is shown is not a real cluster")
     if chosen.once:
@@ -71,9 +84,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _commands(chosen: Settings, clock: SystemClock, stop: threading.Event) -> Commands:
+def _commands(
+    chosen: Settings | ShowSettings, clock: SystemClock, stop: threading.Event
+) -> Commands:
+    """Return what answers: a demonstration, a saved output, or this machine.
+
+    Raises:
+        OSError: the saved output cannot be read.
+
+    """
     if chosen.demo:
         return DemoCommands(clock)
+    if chosen.from_file == "-":
+        return SavedCommands(sys.stdin.buffer.read())
+    if chosen.from_file:
+        return SavedCommands(Path(chosen.from_file).read_bytes())
     return SystemCommands(os.environ, stop, chosen.command_prefix)
 
 

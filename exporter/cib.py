@@ -3,13 +3,15 @@
 It holds what crm_mon's XML lacks: promoted-max, replicas-per-host, and the cluster's name.
 """
 
+from collections.abc import Iterator
+
 from lxml import etree
 
 from exporter.command import Commands, Completed, last_line
 from exporter.crm_mon import DISCONNECTED, INSUFFICIENT_PRIVILEGES
 from exporter.errors import Outcome, PollError
-from exporter.model import BundleConfiguration, Configuration
-from exporter.xml import MalformedError, parse_document, required, to_int, where
+from exporter.model import Ban, BundleConfiguration, Configuration
+from exporter.xml import MalformedError, parse_document, required, to_int, to_score, where
 
 REQUEST = ("--query", "--local")
 _ENGINES = ("podman", "docker", "rkt")
@@ -62,6 +64,7 @@ def parse(data: bytes) -> Configuration:
             required(element, "id"): _bundle(element)
             for element in configuration.iterfind("resources//bundle")
         },
+        preferences=tuple(_preferences(configuration)),
     )
 
 
@@ -84,3 +87,21 @@ def _bundle(element: etree._Element) -> BundleConfiguration:
         promoted_max=max(promoted_max or 0, 0) if element.find("primitive") is not None else 0,
         replicas_per_host=max(to_int(engine.get("replicas-per-host")) or 1, 1),
     )
+
+
+def _preferences(configuration: etree._Element) -> Iterator[Ban]:
+    """Yield what moves left behind: constraints whose ids begin with cli-prefer-."""
+    for element in configuration.iterfind("constraints/rsc_location"):
+        constraint = element.get("id", "")
+        if not constraint.startswith("cli-prefer-"):
+            continue
+        # With a lifetime, node and score are in a rule.
+        rule = element.find("rule")
+        node = element.find("rule/expression[@attribute='#uname']")
+        yield Ban(
+            constraint=constraint,
+            resource=element.get("rsc", ""),
+            node=element.get("node") or (node.get("value") if node is not None else None) or "",
+            score=to_score((element if rule is None else rule).get("score")) or 0,
+            promoted_only=element.get("role", "").lower() in {"promoted", "master"},
+        )

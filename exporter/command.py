@@ -171,13 +171,15 @@ def _output(process: subprocess.Popen[bytes], out: bytearray, err: bytearray) ->
             if pipe:
                 selector.register(pipe, selectors.EVENT_READ, buffer)
         while selector.get_map():
-            ready = selector.select(TICK)
+            # Looked at first: what was printed before the end is then read after it.
+            ended = _ended_within(process, 0)
+            ready = selector.select(0 if ended else TICK)
             for key, _ in ready:
                 chunk = os.read(key.fd, CHUNK)
                 key.data.extend(chunk)
                 if not chunk:
                     selector.unregister(key.fileobj)
-            if not ready and _ended_within(process, 0):
+            if ended and not ready:
                 return  # and something that it started holds the pipes open
             yield
     while not _ended_within(process, TICK):

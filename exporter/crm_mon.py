@@ -6,26 +6,35 @@ is an error with element and line; what is optional may be missing, empty or new
 is ignored.
 """
 
+import html
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from lxml import etree
 
+from exporter.collectors import Collector
 from exporter.command import Commands, Completed, last_line
 from exporter.errors import Outcome, PollError
 from exporter.model import (
+    Ban,
     Bundle,
     Cluster,
+    FailedAction,
+    FencingEvent,
+    Instance,
     Node,
+    NodeAttribute,
     NodeType,
     Replica,
     Resource,
+    ResourceHistory,
     Role,
     Snapshot,
+    Ticket,
 )
-from exporter.times import parse_time
+from exporter.times import Times
 from exporter.xml import (
     MalformedError,
     flag,
@@ -34,12 +43,21 @@ from exporter.xml import (
     required_flag,
     to_flag,
     to_int,
+    to_number,
+    to_score,
     where,
 )
 
-# --output-as came with 2.0.3; --as-xml is hidden since 2.1 and still there in 3.0.2. Without
-# --inactive some versions leave stopped replicas out.
-REQUESTS = (("--output-as=xml", "--inactive"), ("--as-xml", "--inactive"))
+# Without `options` the summary has no <cluster_options>.
+_SECTIONS = ("none", "summary", "options", "nodes", "resources")
+_SECTIONS_OF = {
+    # `failcounts` alone lists only what failed.
+    Collector.FAILURES: ("failcounts", "operations", "failures"),
+    Collector.FENCING: ("fencing",),
+    Collector.BANS: ("bans",),
+    Collector.TICKETS: ("tickets",),
+    Collector.NODE_ATTRIBUTES: ("attributes",),
+}
 
 _EX_USAGE = 64
 # Pacemaker 1.1 ends with 1 after getopt's complaint; later versions, built on GOption, with 64.
@@ -54,17 +72,41 @@ _ENGINES = frozenset({"podman", "docker", "rkt"})
 _CONTAINER_AGENTS = frozenset(f"ocf:heartbeat:{engine}" for engine in _ENGINES)
 _CONNECTION_AGENT = "ocf:pacemaker:remote"
 _IP_AGENT = "ocf:heartbeat:IPaddr2"
+_OPERATION_KEY = re.compile(r"(?P<resource>.+?)_(?P<task>migrate_to|migrate_from|[^_]+)_\d+")
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]+")  # an IPv6 address has its colons made dots
+
+
+def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
+    """Return the arguments to try, the best first.
+
+    --include and --output-as came with 2.0.3; --as-xml is hidden since 2.1 and still there in
+    3.0.2. Without --inactive some versions leave stopped replicas out.
+    """
+    sections = [
+        *_SECTIONS,
+        *(s for c in Collector if c in collectors for s in _SECTIONS_OF.get(c, ())),
+    ]
+    return (
+        ("--output-as=xml", "--inactive", f"--include={','.join(sections)}"),
+        ("--output-as=xml", "--inactive"),
+        ("--as-xml", "--inactive"),
+    )
 
 
 class CrmMon:
     """Asks crm_mon in the way that it understands, found out by trying."""
 
-    def __init__(self, commands: Commands, path: str) -> None:
-        """Args: what runs commands, and crm_mon's path."""
+    def __init__(
+        self,
+        commands: Commands,
+        path: str,
+        collectors: Collection[Collector] = frozenset(Collector),
+    ) -> None:
+        """Args: what runs commands, crm_mon's path, and which parts are wanted."""
         self._commands = commands
         self._path = path
-        self._requests: tuple[tuple[str, ...], ...] = REQUESTS
+        self._known = requests(collectors)
+        self._requests = self._known
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, in all for at most `timeout` seconds.
@@ -81,9 +123,9 @@ class CrmMon:
                 (self._path, *request), max(0.0, deadline - time.monotonic())
             )
             if not _is_usage_error(completed):
-                self._requests = (request, *(r for r in REQUESTS if r != request))
+                self._requests = (request, *(r for r in self._known if r != request))
                 return completed
-        self._requests = REQUESTS
+        self._requests = self._known
         raise PollError(
             Outcome.EXIT_STATUS,
             f"crm_mon takes neither --output-as=xml nor --as-xml ({completed.how}):"
@@ -128,15 +170,22 @@ def parse(data: bytes, stderr: str = "") -> Snapshot:
             "crm_mon printed no cluster status, though it ended well:"
             f" {_errors(root) or last_line(stderr)}; do all daemons of Pacemaker here answer?",
         )
-    cluster = _cluster(root, summary)
+    times = Times()
     nodes = _nodes(root)
     bundles = tuple(_bundle(element, nodes) for element in root.iterfind("resources//bundle"))
     _refuse_repeated(bundles)
     return Snapshot(
-        cluster,
-        tuple(nodes.values()),
-        bundles,
-        unreadable_times=bool(cluster.last_change) and cluster.last_change_time is None,
+        cluster=_cluster(root, summary, times),
+        nodes=tuple(nodes.values()),
+        bundles=bundles,
+        instances=tuple(_instances(root.find("resources"), nodes)),
+        history=_history(root, times),
+        failed_actions=tuple(_failed_action(e, times) for e in root.iterfind("failures/failure")),
+        fencing=_fencing(root, times),
+        bans=tuple(_ban(element) for element in root.iterfind("bans/ban")),
+        tickets=tuple(_ticket(element) for element in root.iterfind("tickets/ticket")),
+        attributes=tuple(_attributes(root)),
+        unreadable_times=times.unreadable,
     )
 
 
@@ -176,7 +225,7 @@ def _errors(root: etree._Element) -> str:
     return "; ".join(" ".join(error.itertext()).strip() for error in root.iter("error"))
 
 
-def _cluster(root: etree._Element, summary: etree._Element) -> Cluster:
+def _cluster(root: etree._Element, summary: etree._Element, times: Times) -> Cluster:
     def attribute(path: str, name: str) -> str | None:
         element = summary.find(path)
         return None if element is None else element.get(name)
@@ -196,7 +245,7 @@ def _cluster(root: etree._Element, summary: etree._Element) -> Cluster:
         quorate=to_flag(attribute("current_dc", "with_quorum")),
         mixed_version=to_flag(attribute("current_dc", "mixed_version")),
         last_change=last_change,
-        last_change_time=parse_time(last_change, zone=None),
+        last_change_time=times.read(last_change, zone=None),
         nodes_configured=to_int(attribute("nodes_configured", "number")),
         resources_configured=to_int(attribute("resources_configured", "number")),
         resources_disabled=to_int(attribute("resources_configured", "disabled")),
@@ -334,3 +383,102 @@ def _refuse_repeated(bundles: tuple[Bundle, ...]) -> None:
         if count > 1:
             what = f"replica {replica!r} of bundle {bundle!r}" if replica else f"bundle {bundle!r}"
             raise MalformedError(f"crm_mon printed {what} {count} times")
+
+
+def _instances(
+    within: etree._Element | None, nodes: dict[str, Node], group: str = "", clone: str = ""
+) -> Iterator[Instance]:
+    """Yield the resources outside bundles, however they are nested."""
+    for element in () if within is None else within.iterchildren("resource", "group", "clone"):
+        if element.tag == "resource":
+            yield Instance(_resource(element, nodes), group, clone)
+        elif element.tag == "group":
+            # storage:0, storage:1, ... in a clone
+            name = required(element, "id").partition(":")[0]
+            yield from _instances(element, nodes, name, clone)
+        else:
+            yield from _instances(element, nodes, group, required(element, "id"))
+
+
+def _history(root: etree._Element, times: Times) -> tuple[ResourceHistory, ...]:
+    """Read what each node remembers of each resource."""
+    entries: dict[tuple[str, str], ResourceHistory] = {}
+    for node in root.iterfind("node_history/node"):
+        for element in node.iterchildren("resource_history"):
+            entry = ResourceHistory(
+                resource=required(element, "id"),
+                node=required(node, "name"),
+                # Without a failure there is no fail-count.
+                fail_count=to_score(element.get("fail-count")) or 0,
+                migration_threshold=to_score(element.get("migration-threshold")),
+                last_failure=times.read(element.get("last-failure")),
+            )
+            known = entries.get((entry.resource, entry.node))
+            if known is None or entry.fail_count > known.fail_count:
+                entries[entry.resource, entry.node] = entry
+    return tuple(entries.values())
+
+
+def _failed_action(element: etree._Element, times: Times) -> FailedAction:
+    """Read a failed action; only its key, such as galera_monitor_10000, names the resource."""
+    key = element.get("op_key") or element.get("id") or ""
+    match = _OPERATION_KEY.fullmatch(key)
+    resource, task = match.group("resource", "task") if match else (key, "")
+    return FailedAction(
+        resource=resource,
+        node=element.get("node", ""),
+        operation=element.get("task") or task,
+        status=element.get("status", ""),
+        rc=element.get("exitcode", ""),
+        # Escaped twice from 2.0.5 on.
+        reason=html.unescape(element.get("exitreason", "")),
+        last_change=times.read(element.get("last-rc-change")),
+    )
+
+
+def _fencing(root: etree._Element, times: Times) -> tuple[FencingEvent, ...] | None:
+    history = root.find("fence_history")
+    if history is None:
+        return ()
+    if to_int(history.get("status")):
+        return None
+    return tuple(
+        FencingEvent(
+            target=element.get("target", ""),
+            action=element.get("action", ""),
+            status=element.get("status", ""),
+            completed=times.read(element.get("completed")),
+            origin=element.get("origin", ""),
+            reason=html.unescape(element.get("exit-reason", "")),
+        )
+        for element in history.iterchildren("fence_event")
+    )
+
+
+def _ban(element: etree._Element) -> Ban:
+    return Ban(
+        constraint=required(element, "id"),
+        resource=element.get("resource", ""),
+        node=element.get("node", ""),
+        score=to_score(element.get("weight")) or 0,
+        # master_only is its name before 2.1.
+        promoted_only=flag(element, "promoted-only", default=flag(element, "master_only")),
+    )
+
+
+def _ticket(element: etree._Element) -> Ticket:
+    return Ticket(
+        id=required(element, "id"),
+        # `granted` came with 2.1.9.
+        granted=flag(element, "granted", default=element.get("status") == "granted"),
+        standby=flag(element, "standby"),
+    )
+
+
+def _attributes(root: etree._Element) -> Iterator[NodeAttribute]:
+    for node in root.iterfind("node_attributes/node"):
+        for element in node.iterchildren("attribute"):
+            value = element.get("value", "")
+            yield NodeAttribute(
+                required(node, "name"), required(element, "name"), value, to_number(value)
+            )

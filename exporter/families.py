@@ -1,7 +1,9 @@
 """Every metric, declared once: name, help, labels and what yields its samples."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
+from exporter.collectors import Collector
 from exporter.errors import Outcome
 from exporter.metrics import Declarations, Sample
 from exporter.model import (
@@ -11,7 +13,10 @@ from exporter.model import (
     Node,
     NodeType,
     Replica,
+    Resource,
+    ResourceHistory,
     Role,
+    Ticket,
 )
 from exporter.state import Observation, View
 
@@ -424,6 +429,221 @@ def node_resources_running(seen: Observation) -> Iterator[Sample]:
     for node in seen.snapshot.nodes:
         if node.resources_running is not None:
             yield (node.name, node.type.value), node.resources_running
+
+
+# ---- Resources outside bundles ----
+
+_RESOURCE = ("resource", "agent", "group", "clone", "node")
+
+
+def _places(seen: Observation) -> Iterator[tuple[tuple[str, ...], Resource, tuple[Node, ...]]]:
+    """Yield each instance once for each node that it is active on, or once with no node."""
+    for instance in seen.snapshot.instances:
+        resource = instance.resource
+        names = [node.name for node in resource.nodes] or [""]
+        for name in names:
+            labels = (resource.id, resource.agent, instance.group, instance.clone, name)
+            yield labels, resource, resource.nodes
+
+
+@CLUSTER.gauge(
+    "pacemaker_resource_role",
+    "Instances of a resource outside bundles in this role on this node (empty: on none). The"
+    " stopped members of an anonymous clone are as many as there are nodes, guest nodes included.",
+    (*_RESOURCE, "role"),
+    Collector.RESOURCES,
+)
+def resource_role(seen: Observation) -> Iterator[Sample]:
+    """A number: ids repeat, and an instance that is active on two nodes counts on each."""
+    counts = Counter((*labels, resource.role.value) for labels, resource, _ in _places(seen))
+    yield from counts.items()
+
+
+@CLUSTER.gauge(
+    "pacemaker_resource_condition",
+    "Instances of a resource outside bundles on this node (empty: on none) for which a condition"
+    " holds: active, failed, failure_ignored, blocked, orphaned, unmanaged (and not blocked),"
+    " maintenance (its own, its node's or the cluster's), disabled, pending.",
+    (*_RESOURCE, "condition"),
+    Collector.RESOURCES,
+)
+def resource_condition(seen: Observation) -> Iterator[Sample]:
+    """0 where there are instances and it holds for none."""
+    everywhere = bool(seen.snapshot.cluster.maintenance_mode)
+    counts: Counter[tuple[str, ...]] = Counter()
+    for labels, resource, nodes in _places(seen):
+        maintenance = resource.maintenance or any(node.maintenance for node in nodes)
+        for condition, holds in (
+            ("active", resource.active),
+            ("failed", resource.failed),
+            ("failure_ignored", resource.failure_ignored),
+            ("blocked", resource.blocked),
+            ("orphaned", resource.orphaned),
+            ("unmanaged", not resource.managed and not resource.blocked),
+            ("maintenance", everywhere or maintenance),
+            ("disabled", resource.disabled),
+            ("pending", resource.in_transition),
+        ):
+            counts[(*labels, condition)] += holds
+    yield from counts.items()
+
+
+# ---- Failures ----
+
+_OF_HISTORY = ("resource", "node", "bundle", "replica")
+
+
+def _history_gauge(
+    name: str, help_text: str, value: Callable[[ResourceHistory], float | None]
+) -> None:
+    def samples(seen: Observation) -> Iterator[Sample]:
+        for entry in seen.snapshot.history:
+            present = value(entry)
+            if present is not None:
+                replica = seen.snapshot.replica_of(entry.resource, entry.node)
+                yield (entry.resource, entry.node, *replica), present
+
+    CLUSTER.gauge(name, help_text, _OF_HISTORY, Collector.FAILURES)(samples)
+
+
+_history_gauge(
+    "pacemaker_resource_failures",
+    "Fail-count of the resource on the node, INFINITY as 1000000; 0 when it has a history there"
+    " and no failure. It stays after recovery, until cleanup or failure-timeout. That of a"
+    " primitive in a bundle is on its guest node, that of a container on the host.",
+    lambda entry: entry.fail_count,
+)
+_history_gauge(
+    "pacemaker_resource_migration_threshold",
+    "Failures after which the resource may not run on the node any more; INFINITY as 1000000.",
+    lambda entry: entry.migration_threshold,
+)
+_history_gauge(
+    "pacemaker_resource_last_failure_timestamp_seconds",
+    "Last failure of the resource on the node.",
+    lambda entry: entry.last_failure,
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_failed_actions",
+    "Failed resource actions listed, by operation, status and the number that the agent returned."
+    " They stay after recovery, until cleanup or failure-timeout.",
+    (*_OF_HISTORY, "operation", "status", "rc"),
+    Collector.FAILURES,
+)
+def failed_actions(seen: Observation) -> Iterator[Sample]:
+    """Counted, as the same may be listed twice."""
+    counts = Counter(
+        (
+            action.resource,
+            action.node,
+            *seen.snapshot.replica_of(action.resource, action.node),
+            action.operation,
+            action.status,
+            action.rc,
+        )
+        for action in seen.snapshot.failed_actions
+    )
+    yield from counts.items()
+
+
+# ---- Fencing ----
+
+_OF_FENCING = ("target", "action", "status")
+
+
+@CLUSTER.gauge(
+    "pacemaker_fencing_actions",
+    "Actions in the fencing history by status: success, failed, pending. No series when the"
+    " history could not be had.",
+    _OF_FENCING,
+    Collector.FENCING,
+)
+def fencing_actions(seen: Observation) -> Iterator[Sample]:
+    """As many as the fencer remembers."""
+    events = seen.snapshot.fencing or ()
+    yield from Counter((e.target, e.action, e.status) for e in events).items()
+
+
+@CLUSTER.gauge(
+    "pacemaker_fencing_last_action_timestamp_seconds",
+    "Last completion of such an action.",
+    _OF_FENCING,
+    Collector.FENCING,
+)
+def fencing_last_action(seen: Observation) -> Iterator[Sample]:
+    """Of those that completed."""
+    last: dict[tuple[str, ...], float] = {}
+    for event in seen.snapshot.fencing or ():
+        if event.completed is not None:
+            key = (event.target, event.action, event.status)
+            last[key] = max(event.completed, last.get(key, event.completed))
+    yield from last.items()
+
+
+# ---- Constraints, tickets, attributes ----
+
+
+@CLUSTER.gauge(
+    "pacemaker_location_ban_score",
+    "Score of each negative location constraint, and of those above 0 that a move left behind"
+    " (cli-prefer-, read from the CIB); INFINITY as 1000000. origin is cli for what a command such"
+    " as pcs resource move or ban left until it is cleared, else config.",
+    ("constraint", "resource", "node", "promoted_only", "origin"),
+    Collector.BANS,
+)
+def location_ban_score(seen: Observation) -> Iterator[Sample]:
+    """One series per constraint, resource and node; the strongest score where one repeats."""
+    preferences = seen.configuration.preferences if seen.configuration else ()
+    scores: dict[tuple[str, ...], int] = {}
+    for ban in (*seen.snapshot.bans, *preferences):
+        key = (
+            ban.constraint,
+            ban.resource,
+            ban.node,
+            "true" if ban.promoted_only else "false",
+            "cli" if ban.by_command else "config",
+        )
+        scores[key] = max(ban.score, scores.get(key, ban.score), key=abs)
+    yield from scores.items()
+
+
+def _ticket_gauge(name: str, help_text: str, value: Callable[[Ticket], float]) -> None:
+    def samples(seen: Observation) -> Iterator[Sample]:
+        tickets = {ticket.id: ticket for ticket in seen.snapshot.tickets}
+        for ticket in tickets.values():
+            yield (ticket.id,), value(ticket)
+
+    CLUSTER.gauge(name, help_text, ("ticket",), Collector.TICKETS)(samples)
+
+
+_ticket_gauge(
+    "pacemaker_ticket_granted",
+    "1 when the ticket is granted to this site.",
+    lambda ticket: ticket.granted,
+)
+_ticket_gauge(
+    "pacemaker_ticket_standby",
+    "1 when the ticket is in standby: what depends on it is to be stopped gracefully.",
+    lambda ticket: ticket.standby,
+)
+
+
+@CLUSTER.gauge(
+    "pacemaker_node_attribute",
+    "Node attributes that are numbers, of the names that --collector.node-attributes allows;"
+    " INFINITY as 1000000.",
+    ("node", "attribute"),
+    Collector.NODE_ATTRIBUTES,
+)
+def node_attribute(seen: Observation) -> Iterator[Sample]:
+    """One series per node and name; the last where one repeats."""
+    numbers: dict[tuple[str, ...], float] = {}
+    for attribute in seen.snapshot.attributes:
+        if attribute.number is not None and seen.attribute_names.fullmatch(attribute.name):
+            numbers[attribute.node, attribute.name] = attribute.number
+    yield from numbers.items()
 
 
 # ---- What the exporter may say of the cluster at this moment ----

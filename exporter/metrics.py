@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from exporter.collectors import Collector
+
 Sample = tuple[tuple[str, ...], float]
 """The values of the labels, in their declared order, and the value."""
 
@@ -36,6 +38,8 @@ class Family(Generic[Source]):
     help: str
     labels: tuple[str, ...]
     samples: Callable[[Source], Iterable[Sample]]
+    collector: Collector | None = None
+    """The part that it belongs to; None is never left out."""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that Prometheus, or the contract's naming rules, would not take."""
@@ -75,24 +79,34 @@ class Declarations(Generic[Source]):
         return iter(self._families.values())
 
     def gauge(
-        self, name: str, help_text: str, labels: tuple[str, ...] = ()
+        self,
+        name: str,
+        help_text: str,
+        labels: tuple[str, ...] = (),
+        collector: Collector | None = None,
     ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
         """Declare a gauge; decorates the function that yields its samples."""
-        return self._declare(name, Kind.GAUGE, help_text, labels)
+        return self._declare(Kind.GAUGE, name, help_text, labels, collector)
 
     def counter(
         self, name: str, help_text: str, labels: tuple[str, ...] = ()
     ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
         """Declare a counter; decorates the function that yields its samples."""
-        return self._declare(name, Kind.COUNTER, help_text, labels)
+        return self._declare(Kind.COUNTER, name, help_text, labels, None)
 
     def _declare(
-        self, name: str, kind: Kind, help_text: str, labels: tuple[str, ...]
+        self,
+        kind: Kind,
+        name: str,
+        help_text: str,
+        labels: tuple[str, ...],
+        collector: Collector | None,
     ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
         def declare(samples: Callable[[Source], Iterable[Sample]]) -> Family[Source]:
             if name in self._families:
                 raise ValueError(f"{name}: declared twice")
-            family = self._families[name] = Family(name, kind, help_text, labels, samples)
+            family = Family(name, kind, help_text, labels, samples, collector)
+            self._families[name] = family
             return family
 
         return declare

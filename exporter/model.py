@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Role(StrEnum):
@@ -267,6 +268,100 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance of a resource outside bundles, and what it is nested in.
+
+    Ids repeat: the members of an anonymous clone share one, and an orphan may have that of a
+    resource which is configured.
+    """
+
+    resource: Resource
+    group: str = ""
+    """Its group, without the number that a cloned group's instances have."""
+    clone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceHistory:
+    """What a node remembers of a resource that it ran or tried to."""
+
+    resource: str
+    node: str
+    fail_count: int
+    """INFINITY is 1000000."""
+    migration_threshold: int | None = None
+    last_failure: float | None = None
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAction:
+    """A failed action of a resource; it stays listed until somebody cleans up."""
+
+    resource: str
+    node: str
+    operation: str
+    status: str
+    """How it ended, such as complete, Timed Out or Error."""
+    rc: str
+    """The number that the agent returned."""
+    reason: str = ""
+    last_change: float | None = None
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class FencingEvent:
+    """An entry of the fencing history."""
+
+    target: str
+    action: str
+    status: str
+    """success, failed or pending."""
+    completed: float | None = None
+    """Seconds since the epoch."""
+    origin: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A location constraint that keeps a resource off a node, or (score above 0) on it."""
+
+    constraint: str
+    resource: str
+    node: str
+    score: int
+    """INFINITY is 1000000."""
+    promoted_only: bool = False
+
+    @property
+    def by_command(self) -> bool:
+        """Left behind by a command such as pcs resource move or ban, until it is cleared."""
+        return self.constraint.startswith(("cli-ban-", "cli-prefer-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket of a multi-site cluster."""
+
+    id: str
+    granted: bool
+    standby: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAttribute:
+    """A node attribute."""
+
+    node: str
+    name: str
+    value: str
+    number: float | None
+    """The value as a number, where it is one; ±INFINITY is ±1000000."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """The summary of crm_mon; None where this version, or this moment, does not say."""
 
@@ -291,7 +386,7 @@ class Cluster:
     stop_all_resources: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """One answer of crm_mon."""
 
@@ -299,6 +394,16 @@ class Snapshot:
     nodes: tuple[Node, ...] = ()
     """One node a name."""
     bundles: tuple[Bundle, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    """The resources outside bundles."""
+    history: tuple[ResourceHistory, ...] = ()
+    """One entry for each resource on each node."""
+    failed_actions: tuple[FailedAction, ...] = ()
+    fencing: tuple[FencingEvent, ...] | None = ()
+    """None when the history could not be had from the fencer."""
+    bans: tuple[Ban, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    attributes: tuple[NodeAttribute, ...] = ()
     unreadable_times: int = 0
     """Texts that should be times and could not be read; what they belong to is None."""
 
@@ -306,6 +411,22 @@ class Snapshot:
     def authoritative(self) -> bool:
         """A DC is elected and this partition is quorate: this node sees the cluster's truth."""
         return self.cluster.dc_elected is True and self.cluster.quorate is True
+
+    @cached_property
+    def replicas(self) -> Mapping[str, tuple[str, str]]:
+        """Bundle and replica by the id of an implicit resource, and by the name of a guest node."""
+        return {
+            resource.id: (bundle.id, replica.index)
+            for bundle in self.bundles
+            for replica in bundle.replicas
+            # The connection has the name of its guest node.
+            for resource in (replica.container, replica.connection, replica.ip)
+            if resource is not None
+        }
+
+    def replica_of(self, resource: str, node: str) -> tuple[str, str]:
+        """Return bundle and replica of a resource on a node; empty outside bundles."""
+        return self.replicas.get(node) or self.replicas.get(resource) or ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,3 +444,5 @@ class Configuration:
 
     cluster_name: str
     bundles: Mapping[str, BundleConfiguration]
+    preferences: tuple[Ban, ...] = ()
+    """What pcs resource move leaves behind; crm_mon lists negative constraints only."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from exporter import cib, crm_mon
 from exporter.clock import Clock
+from exporter.collectors import Selection
 from exporter.command import Commands, last_line
 from exporter.errors import Outcome, PollError, Stopped
 from exporter.exposition import Page, render
@@ -38,13 +39,27 @@ class Site:
 class Poller:
     """Polls crm_mon and publishes what it sees as `state`."""
 
-    def __init__(self, site: Site, clock: Clock, *, interval: float, timeout: float) -> None:
-        """Args: whom to ask; the time from poll to poll, and for each, in seconds."""
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        *,
+        interval: float,
+        timeout: float,
+        selection: Selection = Selection(),  # noqa: B008 - it cannot change
+    ) -> None:
+        """Args: whom to ask; the time from poll to poll, and for each, in seconds; for what."""
         self.state = State()
         self._clock = clock
         self._interval = interval
         self._timeout = timeout
-        self._crm_mon = crm_mon.CrmMon(site.commands, site.crm_mon)
+        self._selection = selection
+        self._families = [
+            family
+            for family in CLUSTER
+            if family.collector is None or family.collector in selection.collectors
+        ]
+        self._crm_mon = crm_mon.CrmMon(site.commands, site.crm_mon, selection.collectors)
         self._configuration = _ConfigurationReader(site, clock)
         self._local_node = _LocalNode(site, clock)
         self._history = History()
@@ -98,7 +113,7 @@ class Poller:
         else:
             self._failure.ended()
             observation = self._observe(snapshot, started + self._timeout)
-            page = Page.of(render(CLUSTER, observation))
+            page = Page.of(render(self._families, observation))
             sighting = Sighting(observation, page, time, started)
         before, now = self.state, self._clock.monotonic()
         self.state = replace(
@@ -129,6 +144,7 @@ class Poller:
             self._configuration.of(snapshot, deadline),
             self._history,
             self._local_node.name(snapshot, deadline),
+            self._selection.attribute_names,
         )
 
 

@@ -3,13 +3,22 @@
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from exporter import __version__, logs
+from exporter.collectors import Collector, Selection
 
 PROGRAM = "pacemaker-bundle-exporter"
 
+_SWITCHES = {
+    Collector.RESOURCES: "resources outside bundles",
+    Collector.FAILURES: "fail-counts, migration thresholds and failed actions",
+    Collector.FENCING: "the fencing history",
+    Collector.BANS: "location constraints",
+    Collector.TICKETS: "tickets",
+}
 _DEFAULT_ADDRESS = ":19664"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 _UNITS = (3600.0, 60.0, 1.0, 0.001)
@@ -44,9 +53,29 @@ class Settings:
     cibadmin_path: str
     crm_node_path: str
     command_prefix: tuple[str, ...]
+    selection: Selection
     log_level: str
     log_format: str
+    from_file: str
+    """A saved output of crm_mon in place of a cluster; - for standard input, empty for none."""
     once: bool
+    demo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSettings:
+    """What the flags of `show` say."""
+
+    poll_timeout: float
+    crm_mon_path: str
+    cibadmin_path: str
+    crm_node_path: str
+    command_prefix: tuple[str, ...]
+    from_file: str
+    json: bool
+    config: str
+    """The bundle whose configuration is shown; empty for the state of all."""
+    secrets: bool
     demo: bool
 
 
@@ -67,98 +96,145 @@ class _Mistake:
 
 
 def parse(arguments: Sequence[str]) -> Settings:
-    """Read the command line.
+    """Read the command line of the exporter.
 
     Raises:
         UsageError: there are mistakes in it.
         SystemExit: --help or --version was asked for, and answered.
 
     """
-    namespace, unknown = parser().parse_known_args(arguments)
-    values = vars(namespace)
-    addresses = tuple(values.pop("web_listen_address") or [_address(_DEFAULT_ADDRESS)])
-    mistakes = [f"unknown argument {word!r}" for word in unknown]
-    mistakes += [
-        f"{value.flag} {value.what}"
-        for value in (*addresses, *values.values())
-        if isinstance(value, _Mistake)
-    ]
+    values, mistakes = _read(parser(), arguments)
+    values["web_listen_address"] = tuple(
+        values["web_listen_address"] or [_address(_DEFAULT_ADDRESS)]
+    )
+    names = values.pop("collector_node_attributes")
+    on = {name for name in _SWITCHES if values.pop(f"collector_{name.value}")}
+    if names is not None:
+        on.add(Collector.NODE_ATTRIBUTES)
     if not mistakes:
-        settings = Settings(web_listen_address=addresses, **values)
-        if settings.poll_max_age >= settings.poll_interval + settings.poll_timeout:
-            return settings
-        mistakes.append(
+        selection = Selection(frozenset(on), names or re.compile(""))
+        settings = Settings(selection=selection, **values)
+        mistakes += _disagreements(settings)
+    if mistakes:
+        raise UsageError("; ".join(mistakes))
+    return settings
+
+
+def parse_show(arguments: Sequence[str]) -> ShowSettings:
+    """Read the command line of `show`, without that word.
+
+    Raises:
+        UsageError: there are mistakes in it.
+        SystemExit: --help was asked for, and answered.
+
+    """
+    values, mistakes = _read(show_parser(), arguments)
+    if values["from_file"] and values["demo"]:
+        mistakes.append("--from-file and --demo exclude each other")
+    if values["from_file"] and values["config"]:
+        mistakes.append("--config reads the CIB, which is not in an output of crm_mon")
+    if values["secrets"] and not values["config"]:
+        mistakes.append("--secrets goes with --config")
+    if mistakes:
+        raise UsageError("; ".join(mistakes))
+    return ShowSettings(**values)
+
+
+def _disagreements(settings: Settings) -> Iterator[str]:
+    if settings.poll_max_age < settings.poll_interval + settings.poll_timeout:
+        yield (
             "--poll.max-age must be at least --poll.interval and --poll.timeout together,"
             " or data would be withdrawn while crm_mon is merely slow"
         )
-    raise UsageError("; ".join(mistakes))
+    if settings.from_file and not settings.once:
+        yield "--from-file goes with --once, as a saved output does not change"
+    if settings.from_file and settings.demo:
+        yield "--from-file and --demo exclude each other"
+
+
+def _read(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read arguments to values by name, some of which may be mistakes, and to those in words."""
+    namespace, unknown = parser.parse_known_args(arguments)
+    values = vars(namespace)
+    mistakes = [f"unknown argument {word!r}" for word in unknown]
+    parts = [p for v in values.values() for p in (v if isinstance(v, list) else [v])]
+    mistakes += [f"{part.flag} {part.what}" for part in parts if isinstance(part, _Mistake)]
+    return values, mistakes
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; what reads a value never fails, but makes a mistake of it."""
+    """Return the parser of the exporter's flags."""
     result = argparse.ArgumentParser(
         PROGRAM,
-        usage=f"{PROGRAM} [flags]",
-        description="Prometheus exporter for Pacemaker container bundles.",
+        usage=f"{PROGRAM} [flags]\n       {PROGRAM} show [flags]",
+        description="Prometheus exporter for Pacemaker container bundles;"
+        " show prints the cluster as the exporter understands it.",
         epilog="Durations are written as 10s, 1m30s or 500ms.",
         allow_abbrev=False,
         formatter_class=_Help,
     )
-
-    def add(flag: str, kind: _Kind, default: str, text: str, *, repeatable: bool = False) -> None:
-        def lenient(value: str) -> object:
-            try:
-                return kind.read(value)
-            except ValueError as error:
-                return _Mistake(flag, f"{value!r}: {error}")
-
-        result.add_argument(
-            flag,
-            dest=re.sub(r"[.-]", "_", flag.removeprefix("--")),
-            action="append" if repeatable else "store",
-            type=lenient,
-            # argparse reads a default like any value, but would add to one that is repeatable.
-            default=None if repeatable else default,
-            nargs="?",
-            const=_Mistake(flag, "needs a value"),
-            metavar=kind.metavar,
-            help=f"{text} (default: {default or 'none'})",
-        )
-
-    path = _Kind("PATH", _word)
-    duration = _Kind("DURATION", _duration)
-    add(
+    _add(
+        result,
         "--web.listen-address",
         _Kind("[HOST]:PORT", _address),
-        _DEFAULT_ADDRESS,
-        "Address to listen on, such as 127.0.0.1:19664 or [::1]:19664; may be repeated.",
-        repeatable=True,
+        None,
+        "Address to listen on, such as 127.0.0.1:19664 or [::1]:19664; may be repeated."
+        f" (default: {_DEFAULT_ADDRESS})",
     )
-    add("--web.telemetry-path", _Kind("PATH", _telemetry_path), "/metrics", "Path of the metrics.")
-    add(
+    _add(
+        result,
+        "--web.telemetry-path",
+        _Kind("PATH", _telemetry_path),
+        "/metrics",
+        "Path of the metrics.",
+    )
+    _add(
+        result,
         "--poll.interval",
-        duration,
+        _DURATION_KIND,
         "10s",
         "Time from the start of one poll to the start of the next.",
     )
-    add("--poll.timeout", duration, "30s", "Time after which crm_mon is killed.")
-    add("--poll.max-age", duration, "90s", "Age at which the last good data is withdrawn.")
-    add("--crm_mon.path", path, "crm_mon", "The crm_mon to run.")
-    add("--cibadmin.path", path, "cibadmin", "The cibadmin to run.")
-    add("--crm_node.path", path, "crm_node", "The crm_node to run.")
-    add(
-        "--command.prefix",
-        _Kind("COMMAND", _words),
-        "",
-        "Words put in front of these commands, such as 'podman exec pacemaker'.",
+    _add(
+        result,
+        "--poll.max-age",
+        _DURATION_KIND,
+        "90s",
+        "Age at which the last good data is withdrawn.",
     )
-    add(
+    _add_commands(result)
+    _add(
+        result,
+        "--collector.node-attributes",
+        _Kind("REGEX", _pattern),
+        "pingd",
+        "Node attributes to show: those whose whole name matches and whose value is a number.",
+    )
+    result.add_argument(
+        "--no-collector.node-attributes",
+        dest="collector_node_attributes",
+        action="store_const",
+        const=None,
+        help="Show no node attributes.",
+    )
+    for collector, text in _SWITCHES.items():
+        result.add_argument(
+            f"--no-collector.{collector.value}",
+            dest=f"collector_{collector.value}",
+            action="store_false",
+            help=f"Leave out {text}.",
+        )
+    _add(
+        result,
         "--log.level",
         _Kind("LEVEL", _one_of(logs.LEVELS)),
         "info",
         f"Least severe level that is logged: {', '.join(logs.LEVELS)}.",
     )
-    add(
+    _add(
+        result,
         "--log.format",
         _Kind("FORMAT", _one_of(logs.FORMATS)),
         "logfmt",
@@ -169,14 +245,90 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Poll once, print the metrics for node_exporter's textfile collector, and exit.",
     )
+    version = f"{PROGRAM} {__version__}"
+    result.add_argument("--version", action="version", version=version)
+    return result
+
+
+def show_parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags of `show`."""
+    result = argparse.ArgumentParser(
+        f"{PROGRAM} show",
+        usage=f"{PROGRAM} show [flags]",
+        description="Print the cluster as the exporter understands it: a table per bundle,"
+        " and what is wrong.",
+        allow_abbrev=False,
+        formatter_class=_Help,
+    )
+    _add_commands(result)
+    result.add_argument("--json", action="store_true", help="Print JSON, for scripts.")
+    _add(
+        result,
+        "--config",
+        _Kind("BUNDLE", str),
+        "",
+        "Print the configuration of this bundle in place of its state.",
+    )
     result.add_argument(
+        "--secrets",
+        action="store_true",
+        help="Show values of the configuration whose names look secret.",
+    )
+    return result
+
+
+def _add(
+    parser: argparse.ArgumentParser, flag: str, kind: _Kind, default: str | None, text: str
+) -> None:
+    """Add a flag; what reads its value never fails, but makes a mistake of it.
+
+    Without a default it may be repeated: argparse would add to a default.
+    """
+
+    def lenient(value: str) -> object:
+        try:
+            return kind.read(value)
+        except ValueError as error:
+            return _Mistake(flag, f"{value!r}: {error}")
+
+    parser.add_argument(
+        flag,
+        dest=re.sub(r"[.-]", "_", flag.removeprefix("--")),
+        action="append" if default is None else "store",
+        type=lenient,
+        default=default,  # read like any value
+        nargs="?",
+        const=_Mistake(flag, "needs a value"),
+        metavar=kind.metavar,
+        help=text if default is None else f"{text} (default: {default or 'none'})",
+    )
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say whom to ask."""
+    path = _Kind("PATH", _word)
+    _add(parser, "--poll.timeout", _DURATION_KIND, "30s", "Time after which crm_mon is killed.")
+    for command in ("crm_mon", "cibadmin", "crm_node"):
+        _add(parser, f"--{command}.path", path, command, f"The {command} to run.")
+    _add(
+        parser,
+        "--command.prefix",
+        _Kind("COMMAND", _words),
+        "",
+        "Words put in front of these commands, such as 'podman exec pacemaker'.",
+    )
+    _add(
+        parser,
+        "--from-file",
+        _Kind("FILE", str),
+        "",
+        "Read a saved output of crm_mon in place of asking it; - for standard input.",
+    )
+    parser.add_argument(
         "--demo",
         action="store_true",
         help="Show a demonstration cluster in place of this machine's; needs no Pacemaker.",
     )
-    version = f"{PROGRAM} {__version__}"
-    result.add_argument("--version", action="version", version=version)
-    return result
 
 
 class _Help(argparse.HelpFormatter):
@@ -215,6 +367,9 @@ def _duration(text: str) -> float:
     return seconds
 
 
+_DURATION_KIND = _Kind("DURATION", _duration)
+
+
 def _word(text: str) -> str:
     if not text.strip():
         raise ValueError("name a command")
@@ -223,6 +378,13 @@ def _word(text: str) -> str:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(shlex.split(text))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression ({error})") from error
 
 
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:

@@ -1,8 +1,10 @@
 """What the poller publishes: one immutable reference, swapped at the end of each poll."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exporter.collectors import Selection
 from exporter.errors import Outcome
 from exporter.exposition import Page
 from exporter.history import History
@@ -19,6 +21,8 @@ class Observation:
     history: History = field(default_factory=History)
     local_node: str = ""
     """Name of this node in the cluster; empty while unknown."""
+    attribute_names: re.Pattern[str] = Selection().attribute_names
+    """The names of node attributes that are shown."""
 
 
 @dataclass(frozen=True, slots=True)

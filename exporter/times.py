@@ -9,6 +9,21 @@ _FORMATS = (
 )
 
 
+class Times:
+    """Reads the times of one document, and counts those that it cannot read."""
+
+    def __init__(self) -> None:
+        self.unreadable = 0
+
+    def read(self, text: str | None, zone: tzinfo | None = UTC) -> float | None:
+        """Return seconds since the epoch; None where there is no time, or none that can be read."""
+        if not (text or "").strip():
+            return None
+        found = parse_time(text or "", zone)
+        self.unreadable += found is None
+        return found
+
+
 def parse_time(text: str, zone: tzinfo | None = UTC) -> float | None:
     """Return seconds since the epoch, or None when the text is no time that Pacemaker writes.
 

@@ -1,8 +1,13 @@
 """Reading XML from a command that is trusted to run, and not to print what it should."""
 
+import math
+
 from lxml import etree
 
 from exporter.errors import Outcome, PollError
+
+INFINITY = 1_000_000
+"""Pacemaker's ("Scores" in Pacemaker Explained)."""
 
 _TRUE = frozenset({"true", "on", "yes", "y", "1"})
 _FALSE = frozenset({"false", "off", "no", "n", "0"})
@@ -81,6 +86,24 @@ def to_int(text: str | None) -> int | None:
         return int(text or "")
     except ValueError:
         return None
+
+
+def to_score(text: str | None) -> int | None:
+    """Read a score: an integer or ±INFINITY, which is ±1000000 in Pacemaker."""
+    named = {"INFINITY": INFINITY, "+INFINITY": INFINITY, "-INFINITY": -INFINITY}
+    return named[text] if text in named else to_int(text)
+
+
+def to_number(text: str) -> float | None:
+    """Read a number that a metric can have: a score, or a decimal fraction."""
+    score = to_score(text)
+    if score is not None:
+        return score
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def where(element: etree._Element) -> str:

@@ -145,6 +145,22 @@ class TestReadiness:
         assert not replace(replica, guest=replace(replica.guest, online=False)).ready
 
 
+def test_a_bundle_is_disabled_when_all_of_its_replicas_are() -> None:
+    def enabled(*target_roles: str) -> bool:
+        replicas = "".join(
+            f'<replica id="{index}"><resource id="web-podman-{index}" target_role="{role}"'
+            ' resource_agent="ocf:heartbeat:podman" role="Stopped" active="false"/></replica>'
+            for index, role in enumerate(target_roles)
+        )
+        body = f'<resources><bundle id="web" type="podman">{replicas}</bundle></resources>'
+        (only,) = crm_mon.parse(document(body)).bundles
+        return only.enabled
+
+    assert not enabled("Stopped", "stopped")
+    assert enabled("Stopped", "Started")
+    assert enabled("", "")
+
+
 class TestRequired:
     @pytest.mark.parametrize(
         ("missing", "where"),
@@ -204,7 +220,7 @@ class TestTolerated:
 
     def test_bundles_at_any_depth(self) -> None:
         data = bundle(CONTAINER.format(STARTED, ON_C0))
-        nested = data.replace(b"<bundle ", b"<group><bundle ").replace(
+        nested = data.replace(b"<bundle ", b'<group id="g"><bundle ').replace(
             b"</bundle>", b"</bundle></group>"
         )
         assert crm_mon.parse(nested).bundles == crm_mon.parse(data).bundles

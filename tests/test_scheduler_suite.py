@@ -4,14 +4,13 @@ Nobody of this project wrote these CIBs: they come from bug reports of twenty ye
 package is fetched once with apt-get, which verifies it, and kept in pytest's cache.
 """
 
+import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,28 +22,20 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import SystemClock
-from exporter.command import SystemCommands
 from exporter.exposition import Format
 from exporter.poller import Poller, Site
 from exporter.process import ProcessMetrics
 from exporter.state import Identity, View
 from exporter.web.metrics_page import MetricsPage
-from tests.support import crm_mon_text
-from tests.support.crm_mon_text import Line, Status
+from tests.support import crm_mon_text, see
+from tests.support.crm_mon_text import Bundle, Line, Status
 from tests.support.states import STATES
 
 pytestmark = [pytest.mark.suite, pytest.mark.real, pytest.mark.prometheus]
 
 ROOT = Path(__file__).parent.parent
-THREADS = 2 * (os.cpu_count() or 1)
+THREADS = os.cpu_count() or 1
 TIMEOUT = 60
-
-
-def need(program: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed: run tests/setup.sh apt dev")
-    return path
 
 
 # ---------------------------------------------------------------------------- the suite
@@ -68,7 +59,7 @@ Root does not become _apt, whom pytest's directories are closed to; hooks are fo
 
 
 def write_apt_configuration(directory: Path) -> Path:
-    """Make the machine's package sources, in either of their formats, sources of source packages."""
+    """Write the machine's package sources, of either format, as sources of source packages."""
     parts = directory / "sources.list.d"
     for made in (parts, directory / "lists" / "partial", directory / "cache" / "archives"):
         made.mkdir(parents=True)
@@ -96,7 +87,7 @@ def fetch_source(package: str, directory: Path) -> Path:
     --tar-only needs no dpkg-dev, which would only unpack it.
     """
     configuration = write_apt_configuration(directory)
-    apt = (need("apt-get"), "-c", str(configuration), "-q")
+    apt = (see.need("apt-get"), "-c", str(configuration), "-q")
     said = ""
     # A list that cannot be had (a third party's, say) need not be one that matters here.
     for arguments in (("update",), ("source", "--download-only", "--tar-only", package)):
@@ -120,7 +111,7 @@ def fetch_source(package: str, directory: Path) -> Path:
 def version() -> str:
     """Of the crm_mon here, such as 2.1.5."""
     done = subprocess.run(
-        (need("crm_mon"), "--version"), capture_output=True, text=True, check=True
+        (see.need("crm_mon"), "--version"), capture_output=True, text=True, check=True
     )
     return done.stdout.split()[1]
 
@@ -154,71 +145,69 @@ def for_all(check: Callable[[Path], Iterable[str]], files: Iterable[Path]) -> No
         try:
             return list(check(file))
         except Exception as error:  # noqa: BLE001 - of whatever kind: the other files count too
-            return [repr(error)]
+            return [f"{type(error).__name__}: {error}"]
 
     files = list(files)
     with ThreadPool(THREADS) as pool:
         found = zip(files, pool.map(complaints, files, chunksize=1), strict=True)
     report = [f"{file.name}: {complaint}" for file, wrong in found for complaint in wrong]
-    assert not report, "\n".join([f"{len(report)} complaints", *report])
+    if report:
+        pytest.fail("\n".join([f"{len(report)} complaints", *report]), pytrace=False)
 
 
 # -------------------------------------------------- the bundles, and what the text says of them
 
 Labels = tuple[str, ...]
-TRANSITIONAL = frozenset({"Starting", "Stopping", "Promoting", "Demoting", "Migrating"})
 RUNNING = frozenset({"Started", "Unpromoted", "Promoted"})
+TRANSITIONAL = frozenset({"Starting", "Stopping", "Promoting", "Demoting", "Migrating"})
 ROLES = RUNNING | TRANSITIONAL | {"Stopped", "Unknown"}
+
+UNSAID = frozenset({"failed", "promoted_max", "replicas_per_host_limit"})
+"""Families whose values the text lacks: crm_mon's own mark on the bundle, and what the CIB says."""
 
 
 @dataclass
 class Expected:
-    """The samples that crm_mon's text asks for, by family and labels' values.
+    """The samples that crm_mon's text asks for, by family and labels' values."""
 
-    Every family of which there is a sample here has to have these samples and no others.
-    """
-
-    samples: dict[str, dict[Labels, float]] = field(default_factory=dict)
+    samples: dict[str, dict[Labels, float | None]] = field(default_factory=dict)
+    """None: there has to be one, and the text leaves its value open."""
     roles: dict[Labels, frozenset[str]] = field(default_factory=dict)
-    """By bundle and replica: those that the text leaves open."""
+    """The roles that a replica of a bundle may be in: several where the text leaves it open."""
 
-    def add(self, name: str, labels: Labels, value: float) -> None:
+    def add(self, name: str, labels: Labels, value: float | None) -> None:
         self.samples.setdefault(name, {})[labels] = value
 
 
 def possible_roles(line: Line) -> frozenset[str]:
-    """The roles that a line may stand for.
+    """Return the roles that a line may stand for.
 
-    "FAILED" is printed in the place of any role but Promoted, and the XML has the role all the
-    same: that is Pacemaker's way of writing, no disagreement. A host says it is not stopped.
+    crm_mon prints FAILED in the place of any role but Promoted, while its XML, and so the
+    exporter, has the role all the same. That there is a host says that it is not stopped.
     """
     if line.role is not None:
         return frozenset({line.role})
     return frozenset({"Started", "Unpromoted"} if line.hosts else {"Stopped"})
 
 
-def is_active(line: Line, nodes: Mapping[str, str]) -> bool:
-    """Whether it is somewhere: on a node that is up, or that is lost and not known to be down.
-
-    Where Pacemaker does not manage it, it does not know that it ended with its node either.
-    """
-    return any(
-        is_online(nodes.get(host, ""))
-        or nodes.get(host, "").startswith("UNCLEAN")
-        or not line.flags.isdisjoint({"unmanaged", "blocked"})
-        for host in line.hosts
-    )
-
-
 def is_online(status: str) -> bool:
     return status.startswith(("online", "standby", "maintenance", "UNCLEAN (online)"))
 
 
-def expected_of(plain: Status, detailed: Status) -> Expected:
-    """Turn crm_mon's text, with and without --show-detail, into the samples of the bundles.
+def is_active(line: Line, nodes: Mapping[str, str]) -> bool:
+    """Whether it is on a node that is up, or that is lost and not known to be down.
 
-    The two texts are checked against each other on the way: the short one is what operators read.
+    What Pacemaker does not manage, it does not take for ended with its node either.
     """
+    unmanaged = not line.flags.isdisjoint({"unmanaged", "blocked"})
+    return any(
+        unmanaged or is_online(status) or status.startswith("UNCLEAN")
+        for status in (nodes.get(host, "") for host in line.hosts)
+    )
+
+
+def expected_of(plain: Status, detailed: Status) -> Expected:
+    """Turn crm_mon's text, with and without --show-detail, into the samples of the bundles."""
     expected = Expected()
     assert [b.id for b in plain.bundles] == [b.id for b in detailed.bundles]
     for short, bundle in zip(plain.bundles, detailed.bundles, strict=True):
@@ -226,42 +215,32 @@ def expected_of(plain: Status, detailed: Status) -> Expected:
         running_on: Counter[str] = Counter()
         running = ready = promoted_ready = 0
         services = []
-        for shown, replica in zip(short.replicas, bundle.replicas, strict=True):
-            labels = (bundle.id, replica.index)
+        for summed_up, replica in zip(short.replicas, bundle.replicas, strict=True):
+            (line,) = summed_up.lines
             parts = replica.components
-            container = parts["container"]
-            service = parts.get("service", container)
+            service = parts.get("service", parts["container"])
+            assert (line.agent, line.role) == (service.agent, service.role)
             services.append(service)
-            (line,) = shown.lines
-            assert (line.agent, line.role, line.hosts) == (
-                service.agent,
-                service.role,
-                container.hosts,
-            ), f"the texts with and without --show-detail differ about {line.name}"
-            roles = possible_roles(service)
-            expected.roles[labels] = frozenset(role.lower() for role in roles)
-            for host in container.hosts:
-                expected.add("replica_node", (*labels, host), 1)
-            for kind, part in parts.items():
-                active = is_active(part, detailed.nodes)
-                expected.add("replica_component_active", (*labels, kind, part.name), active)
-            runs = roles <= RUNNING and is_active(service, detailed.nodes)
-            sound = runs and is_sound(parts, detailed.nodes)
-            expected.add("replica_ready", labels, sound)
+            runs = possible_roles(service) <= RUNNING and is_active(service, detailed.nodes)
+            sound = runs and is_sound(parts, line.hosts, detailed.nodes)
             running += runs
             ready += sound
             promoted_ready += sound and service.role == "Promoted"
-            running_on.update(container.hosts if runs else ())
-            for condition, holds in conditions(parts, detailed):
+            running_on.update(line.hosts if runs else ())
+            labels = (bundle.id, replica.index)
+            expected.roles[labels] = frozenset(r.lower() for r in possible_roles(line))
+            expected.add("replica_ready", labels, sound)
+            for host in line.hosts:
+                expected.add("replica_node", (*labels, host), 1)
+            for kind, part in parts.items():
+                # Of what is on the way the text names the node where that happens, be it active
+                # there or not: it prints "Demoting web-bundle-0" with nodes_running_on="0".
+                open_ = part.role in TRANSITIONAL
+                active = None if open_ else is_active(part, detailed.nodes)
+                expected.add("replica_component_active", (*labels, kind, part.name), active)
+            for condition, holds in conditions(parts, line.hosts, detailed):
                 expected.add("replica_condition", (*labels, condition), holds)
-        service = services[0]
-        primitive = "service" in bundle.replicas[0].components
-        engine = bundle.replicas[0].components["container"].agent.rpartition(":")[2]
-        unique = "true" if bundle.unique else "false"
-        agent, id_ = (service.agent, service.name) if primitive else ("", "")
-        if bundle.unique:
-            id_ = id_.rpartition(":")[0]
-        expected.add("info", (bundle.id, engine, bundle.image, unique, agent, id_), 1)
+        expected.add("info", information(bundle), 1)
         for name, value in {
             "replicas": len(bundle.replicas),
             "replicas_running": running,
@@ -269,17 +248,28 @@ def expected_of(plain: Status, detailed: Status) -> Expected:
             "replicas_promoted_ready": promoted_ready,
             "running_nodes": len(running_on),
             "replicas_per_host_max": max(running_on.values(), default=0),
-            "enabled": not all("disabled" in line.flags for line in services),
-            "managed": bundle.managed,
+            "enabled": not all("disabled" in service.flags for service in services),
+            "managed": short.managed,
             "maintenance": plain.maintenance,
         }.items():
             expected.add(name, (bundle.id,), value)
     return expected
 
 
-def is_sound(parts: Mapping[str, Line], nodes: Mapping[str, str]) -> bool:
-    """Whether a running replica is ready, by the contract's words and the text alone."""
-    hosts = parts["container"].hosts
+def information(bundle: Bundle) -> Labels:
+    """Return the labels of pacemaker_bundle_info."""
+    parts = bundle.replicas[0].components
+    engine = parts["container"].agent.rpartition(":")[2]
+    agent = id_ = ""
+    if "service" in parts:
+        agent, id_ = parts["service"].agent, parts["service"].name
+    if bundle.unique:
+        id_ = id_.rpartition(":")[0]
+    return bundle.id, engine, bundle.image, "true" if bundle.unique else "false", agent, id_
+
+
+def is_sound(parts: Mapping[str, Line], hosts: Labels, nodes: Mapping[str, str]) -> bool:
+    """Whether a running replica is ready."""
     return (
         all(
             is_active(part, nodes)
@@ -295,56 +285,62 @@ def is_sound(parts: Mapping[str, Line], nodes: Mapping[str, str]) -> bool:
     )
 
 
-def conditions(parts: Mapping[str, Line], status: Status) -> Iterator[tuple[str, bool]]:
+def conditions(
+    parts: Mapping[str, Line], hosts: Labels, status: Status
+) -> Iterator[tuple[str, bool]]:
     lines = parts.values()
-    hosts = parts["container"].hosts
     yield "failed", any(line.failed for line in lines)
     yield "blocked", any("blocked" in line.flags for line in lines)
     yield "orphaned", any(line.orphaned for line in lines)
     yield "unmanaged", any("unmanaged" in line.flags for line in lines)
-    yield (
-        "maintenance",
-        status.maintenance or any("maintenance" in status.nodes[host] for host in hosts),
-    )
+    in_maintenance = (host for host in hosts if "maintenance" in status.nodes[host])
+    yield "maintenance", status.maintenance or any(in_maintenance)
     yield "pending", any(line.role in TRANSITIONAL for line in lines)
 
 
-# Not in the text: whether the bundle itself is marked failed, and what only the CIB says.
-UNSAID = {"failed", "promoted_max", "replicas_per_host_limit"}
+def exported(page: str) -> dict[str, dict[Labels, float]]:
+    """Return the samples about bundles."""
+    prefix = "pacemaker_bundle_"
+    return {
+        family.name.removeprefix(prefix): {
+            tuple(sample.labels.values()): sample.value for sample in family.samples
+        }
+        for family in text_string_to_metric_families(page)
+        if family.name.startswith(prefix)
+    }
 
 
 def disagreements(expected: Expected, page: str) -> Iterator[str]:
-    found: dict[str, dict[Labels, float]] = {}
-    for family in text_string_to_metric_families(page):
-        if family.name.startswith("pacemaker_bundle_"):
-            short = family.name.removeprefix("pacemaker_bundle_")
-            found[short] = {tuple(s.labels.values()): s.value for s in family.samples}
-    in_role = found.pop("replicas_in_role", {})
-    roles: dict[Labels, str] = {}
-    for bundle, replica, role in found.pop("replica_role", {}):
-        if (bundle, replica) in roles:
-            yield f"{bundle} {replica}: has more than one role"
-        roles[bundle, replica] = role
-    if roles.keys() != expected.roles.keys():
-        yield f"replica_role is of {sorted(roles)}, the text of {sorted(expected.roles)}"
-    for replica, possible in expected.roles.items():
-        if roles.get(replica) not in possible:
-            yield f"{' '.join(replica)}: {roles.get(replica)}, the text says {sorted(possible)}"
-    counted = Counter((bundle, role) for (bundle, _), role in roles.items())
-    bundles = {bundle for bundle, _ in expected.roles}
-    wanted = {
-        (bundle, role.lower()): counted[bundle, role.lower()]
-        for bundle in bundles
-        for role in ROLES
-    }
-    if in_role != wanted:
-        yield f"replicas_in_role is {in_role}, replica_role makes it {wanted}"
+    found = exported(page)
+    yield from disagreements_on_roles(
+        expected.roles, found.pop("replica_role", {}), found.pop("replicas_in_role", {})
+    )
     for name in sorted((found.keys() | expected.samples.keys()) - UNSAID):
-        exported, said = found.get(name, {}), expected.samples.get(name, {})
-        for labels in sorted(exported.keys() | said.keys()):
-            ours, theirs = exported.get(labels), said.get(labels)
-            if ours != theirs:
-                yield f"{name}{labels}: exported {ours}, by the text {theirs}"
+        ours, theirs = found.get(name, {}), expected.samples.get(name, {})
+        for labels in sorted(ours.keys() | theirs.keys()):
+            left_open = labels in ours and theirs.get(labels, math.nan) is None
+            if not left_open and ours.get(labels) != theirs.get(labels):
+                said = theirs.get(labels, "no such series")
+                yield f"{name}{labels}: {ours.get(labels, 'no series')}, by the text {said}"
+
+
+def disagreements_on_roles(
+    expected: Mapping[Labels, frozenset[str]],
+    replica_role: Mapping[Labels, float],
+    in_role: Mapping[Labels, float],
+) -> Iterator[str]:
+    of_replica: dict[Labels, list[str]] = {labels[:2]: [] for labels in (*replica_role, *expected)}
+    for *replica, role in replica_role:
+        of_replica[tuple(replica)].append(role)
+    for labels, roles in of_replica.items():
+        possible = expected.get(labels, frozenset())
+        if len(roles) != 1 or not possible.issuperset(roles):
+            yield f"replica_role of {labels}: {roles}, by the text {sorted(possible)}"
+    bundles = {bundle for bundle, _ in expected}
+    counted = Counter((bundle, role) for bundle, _, role in replica_role)
+    every = {(bundle, role.lower()): 0 for bundle in bundles for role in ROLES}
+    if in_role != every | counted:
+        yield f"replicas_in_role is {in_role}, but the replicas' roles are {counted}"
 
 
 def run(command: tuple[str, ...], cib: Path) -> str:
@@ -359,12 +355,13 @@ def run(command: tuple[str, ...], cib: Path) -> str:
         timeout=TIMEOUT,
         check=False,
     )
-    assert done.returncode == 0, f"{command[0]} exited {done.returncode}: {done.stderr}"
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited {done.returncode}: {done.stderr}")
     return done.stdout
 
 
 def against_the_text(cib: Path) -> Iterator[str]:
-    text = (need("crm_mon"), "-1", "--inactive")
+    text = (see.need("crm_mon"), "-1", "--inactive")
     plain = crm_mon_text.read(run(text, cib))
     detailed = crm_mon_text.read(run((*text, "--show-detail"), cib))
     page = run((sys.executable, "-m", "exporter", "--once"), cib)
@@ -384,7 +381,7 @@ def test_bundles_are_as_the_text_of_crm_mon_has_them(suite: list[Path], known_te
 
 
 def test_bundles_in_named_states_are_as_the_text_has_them(tmp_path: Path, known_text: None) -> None:
-    """The suite knows no pending operation in a bundle, nothing blocked, disabled or twice active."""
+    """In the suite no bundle has a pending operation, nor anything blocked or disabled."""
     for name, state in STATES.items():
         (tmp_path / f"{name}.xml").write_text(state.xml(), encoding="utf-8")
     for_all(against_the_text, sorted(tmp_path.iterdir()))
@@ -398,9 +395,8 @@ def pages_of(cib: Path) -> tuple[str, str]:
 
     In this process: a start of the program for each would take most of the time.
     """
-    commands = SystemCommands({**os.environ, "CIB_file": str(cib)}, threading.Event())
     clock = SystemClock()
-    poller = Poller(Site(commands), clock, interval=TIMEOUT, timeout=TIMEOUT)
+    poller = Poller(Site(see.real_commands(cib)), clock, interval=TIMEOUT, timeout=TIMEOUT)
     if error := poller.poll():
         raise error
     identity = Identity("1", "1", "3", poll_interval=TIMEOUT, max_age=TIMEOUT)
@@ -426,11 +422,11 @@ def faults(cib: Path) -> Iterator[str]:
     read = 'pacemaker_exporter_cib_reads_total{outcome="success"} 1'
     if read not in text.splitlines():
         yield "the CIB was not read"
-    for _ in openmetrics.text_string_to_metric_families(open_metrics):
-        pass  # it raises what it finds wrong, repeated samples included
+    # This parser raises what it finds wrong, repeated samples included.
+    list(openmetrics.text_string_to_metric_families(open_metrics))  # type: ignore[no-untyped-call]
     # promtool ends with 3 when all it has is advice, on a name for example: taken as well.
     linted = subprocess.run(
-        (need("promtool"), "check", "metrics"),
+        (see.need("promtool"), "check", "metrics"),
         input=text,
         capture_output=True,
         text=True,
@@ -444,5 +440,5 @@ def faults(cib: Path) -> Iterator[str]:
 def test_every_cib_of_the_suite_makes_a_page_that_prometheus_takes(suite: list[Path]) -> None:
     """crm_mon 2.1.5 reads them all, so there is none whose poll may fail."""
     for program in ("crm_mon", "cibadmin", "promtool"):
-        need(program)
+        see.need(program)
     for_all(faults, suite)

@@ -161,13 +161,6 @@ def _line(text: str) -> Line:
     match = _RESOURCE.fullmatch(text)
     if match is None:
         raise ValueError(f"no line of a resource in a bundle: {text!r}")
-    flags = frozenset(match["flags"].split(", ") if match["flags"] else ())
-    if match["hosts"]:
-        hosts = tuple(match["hosts"].split())
-    elif match["host"] and "LOCKED" not in flags:
-        hosts = (match["host"],)
-    else:
-        hosts = ()  # LOCKED to a node is what is stopped and shall start nowhere else
     return Line(
         name=match["name"],
         agent=match["agent"],
@@ -175,6 +168,6 @@ def _line(text: str) -> Line:
         role=match["promoted"] or match["role"],
         failed=match["failed"] is not None,
         orphaned=match["orphaned"] is not None,
-        hosts=hosts,
-        flags=flags,
+        hosts=tuple(match["hosts"].split() if match["hosts"] else filter(None, [match["host"]])),
+        flags=frozenset(match["flags"].split(", ") if match["flags"] else ()),
     )

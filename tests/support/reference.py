@@ -13,6 +13,22 @@ SECTIONS = (
     ("Replicas", "One replica of a bundle each.", ("pacemaker_bundle_replica_",)),
     ("Cluster", "", ("pacemaker_cluster_", "pacemaker_local_")),
     ("Nodes", "", ("pacemaker_node_",)),
+    (
+        "Resources outside bundles",
+        "Left out with `--no-collector.resources`.",
+        ("pacemaker_resource_role", "pacemaker_resource_condition"),
+    ),
+    (
+        "Failures",
+        "Of all resources, those of bundles included. Left out with `--no-collector.failures`.",
+        ("pacemaker_resource_", "pacemaker_failed_"),
+    ),
+    ("Fencing", "Left out with `--no-collector.fencing`.", ("pacemaker_fencing_",)),
+    (
+        "Constraints and tickets",
+        "Left out with `--no-collector.bans` and `--no-collector.tickets`.",
+        ("pacemaker_location_", "pacemaker_ticket_"),
+    ),
     ("The view", "What this node may say at this moment.", ("pacemaker_up", "pacemaker_view_")),
     ("The exporter itself", "", ("pacemaker_exporter_",)),
 )

@@ -1,0 +1,339 @@
+"""What stands around bundles: resources, failures, fencing, constraints, tickets, attributes."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from exporter import cib, crm_mon
+from exporter.collectors import Collector, Selection
+from exporter.crm_mon import requests
+from exporter.exposition import render
+from exporter.families import CLUSTER
+from exporter.model import Ban, Configuration, FailedAction, FencingEvent, Snapshot
+from exporter.state import Observation
+from tests.support import see
+from tests.support.states import STATES
+
+
+def snapshot(body: str) -> Snapshot:
+    return crm_mon.parse(f"<crm_mon><summary/>{body}</crm_mon>".encode())
+
+
+def shown(seen: Snapshot | Observation, prefix: str) -> dict[str, float]:
+    """The series of some families, without what is 0."""
+    observation = seen if isinstance(seen, Observation) else Observation(seen)
+    page = see.series(see.text(observation))
+    return {
+        name.removeprefix(prefix): value
+        for name, value in page.items()
+        if name.startswith(prefix) and value
+    }
+
+
+def resource(identity: str, role: str = "Started", *nodes: str, flags: str = "") -> str:
+    active = "true" if nodes else "false"
+    on = "".join(f'<node name="{node}"/>' for node in nodes)
+    attributes = f'resource_agent="ocf::x:Y" role="{role}" active="{active}" {flags}'
+    return f'<resource id="{identity}" {attributes}>{on}</resource>'
+
+
+class TestResources:
+    def test_instances_are_counted_by_node_and_role(self) -> None:
+        members = resource("ping", "Started", "a") * 2 + resource("ping", "Stopped") * 3
+        found = shown(
+            snapshot(f'<resources><clone id="c">{members}</clone></resources>'),
+            "pacemaker_resource_role",
+        )
+        labels = 'resource="ping",agent="ocf:x:Y",group="",clone="c"'
+        assert found == {
+            f'{{{labels},node="a",role="started"}}': 2,
+            f'{{{labels},node="",role="stopped"}}': 3,
+        }
+
+    def test_one_that_is_active_on_two_nodes_counts_on_each(self) -> None:
+        body = f"<resources>{resource('ip', 'Started', 'a', 'b')}</resources>"
+        found = shown(snapshot(body), 'pacemaker_resource_role{resource="ip",agent="ocf:x:Y",')
+        assert found == {
+            'group="",clone="",node="a",role="started"}': 1,
+            'group="",clone="",node="b",role="started"}': 1,
+        }
+
+    def test_groups_in_clones_have_one_name(self) -> None:
+        groups = "".join(
+            f'<group id="g:{number}">{resource("p", "Started", node)}</group>'
+            for number, node in enumerate("abc")
+        )
+        body = f'<resources><clone id="c">{groups}</clone></resources>'
+        places = {(i.resource.id, i.group, i.clone) for i in snapshot(body).instances}
+        assert places == {("p", "g", "c")}
+
+    def test_an_orphan_may_share_its_id(self) -> None:
+        orphan = resource("p", "Started", "a", flags='orphaned="true"')
+        body = f"<resources>{resource('p', 'Started', 'a')}{orphan}</resources>"
+        found = shown(snapshot(body), 'pacemaker_resource_condition{resource="p",agent="ocf:x:Y",')
+        labels = 'group="",clone="",node="a",condition='
+        assert found == {f'{labels}"active"}}': 2, f'{labels}"orphaned"}}': 1}
+
+    @pytest.mark.parametrize(
+        ("flags", "conditions"),
+        [
+            ('failed="true" failure_ignored="true"', {"failed", "failure_ignored"}),
+            ('blocked="true" managed="false" failed="true"', {"blocked", "failed"}),
+            ('managed="false"', {"unmanaged"}),
+            ('target_role="sTopped"', {"disabled"}),
+            ('target_role="Slave"', set()),
+            ('pending="Monitoring"', set()),
+            ('pending="Stopping"', {"pending"}),
+            ('maintenance="true"', {"maintenance"}),
+        ],
+    )
+    def test_conditions(self, flags: str, conditions: set[str]) -> None:
+        body = f"<resources>{resource('p', 'Stopped', flags=flags)}</resources>"
+        found = shown(snapshot(body), "pacemaker_resource_condition")
+        assert {re.sub('.*condition="|"}', "", name) for name in found} == conditions
+
+    def test_maintenance_of_its_node_and_of_the_cluster(self) -> None:
+        nodes = '<nodes><node name="a" online="true" maintenance="true"/></nodes>'
+        body = f"{nodes}<resources>{resource('p', 'Started', 'a')}</resources>"
+        name = 'pacemaker_resource_condition{resource="p"'
+        assert any("maintenance" in key for key in shown(snapshot(body), name))
+        everywhere = snapshot(body.replace('maintenance="true"', ""))
+        assert not any("maintenance" in key for key in shown(everywhere, name))
+
+    def test_zeros_where_there_are_instances(self) -> None:
+        body = f"<resources>{resource('p', 'Stopped')}</resources>"
+        text = see.text(Observation(snapshot(body)))
+        assert text.count("\npacemaker_resource_condition{") == 9
+
+
+class TestFailures:
+    def test_fail_counts_belong_to_their_replica(self) -> None:
+        seen = crm_mon.parse(see.captured("live-2.1.5/03c-rabbitmq-stop-failed-blocked.xml"))
+        assert shown(seen, "pacemaker_resource_failures") == {
+            '{resource="rabbitmq",node="rabbitmq-bundle-1",bundle="rabbitmq-bundle",replica="1"}': (
+                1_000_000
+            )
+        }
+        container = '{resource="haproxy-bundle-podman-2",node="controller-2",'
+        zero = f'pacemaker_resource_failures{container}bundle="haproxy-bundle",replica="2"}} 0'
+        assert zero in see.text(Observation(seen))
+
+    def test_infinity_and_repetition(self) -> None:
+        entry = '<resource_history id="p" migration-threshold="3" {}/>'
+        history = entry.format('fail-count="INFINITY"') + entry.format('fail-count="2"')
+        body = f'<node_history><node name="a">{history}</node></node_history>'
+        assert shown(snapshot(body), "pacemaker_resource_failures") == {
+            '{resource="p",node="a",bundle="",replica=""}': 1_000_000
+        }
+        assert shown(snapshot(body), "pacemaker_resource_migration_threshold") == {
+            '{resource="p",node="a",bundle="",replica=""}': 3
+        }
+
+    def test_a_time_that_cannot_be_read_is_left_out_and_counted(self) -> None:
+        entry = '<resource_history id="{}" fail-count="1" last-failure="{}"/>'
+        good, bad = entry.format("p", "Sun Sep 13 12:26:40 2020"), entry.format("q", "yesterday")
+        seen = snapshot(f'<node_history><node name="a">{good}{bad}</node></node_history>')
+        assert shown(seen, "pacemaker_resource_last_failure_timestamp_seconds") == {
+            '{resource="p",node="a",bundle="",replica=""}': 1_600_000_000
+        }
+        assert seen.unreadable_times == 1
+
+    @pytest.mark.parametrize(
+        ("key", "task", "resource"),
+        [
+            ("galera_monitor_10000", "monitor", "galera"),
+            ("my_db_migrate_to_0", "migrate_to", "my_db"),
+            ("my_db_migrate_from_0", "migrate_from", "my_db"),
+            ("a_b:1_stop_0", "stop", "a_b:1"),
+            ("unheard-of", "", "unheard-of"),
+        ],
+    )
+    def test_the_key_names_the_resource(self, key: str, task: str, resource: str) -> None:
+        failure = f'<failure op_key="{key}" node="a" exitcode="1" status="Timed Out"/>'
+        (action,) = snapshot(f"<failures>{failure}</failures>").failed_actions
+        assert action == FailedAction(resource, "a", task, "Timed Out", "1")
+
+    def test_failed_actions_are_counted(self) -> None:
+        seen = crm_mon.parse(see.captured("live-2.1.5/03b-galera-replica-failed.xml"))
+        where = 'bundle="galera-bundle",replica='
+        assert shown(seen, "pacemaker_failed_actions") == {
+            f'{{resource="galera",node="galera-bundle-1",{where}"1",'
+            'operation="monitor",status="complete",rc="5"}': 1,
+            f'{{resource="galera",node="galera-bundle-0",{where}"0",'
+            'operation="demote",status="complete",rc="7"}': 1,
+        }
+        assert [a.reason for a in seen.failed_actions] == ["5 GB redirected to /dev/null", ""]
+
+
+class TestFencing:
+    EVENT = '<fence_event action="reboot" target="a" status="{}" {}/>'
+
+    def test_actions_by_status_with_their_last_time(self) -> None:
+        events = "".join(
+            self.EVENT.format(*event)
+            for event in (
+                (
+                    "failed",
+                    'completed="2020-09-13 12:26:40Z" exit-reason="no &amp;lt;route&amp;gt;"',
+                ),
+                ("failed", 'completed="2020-09-13 12:26:41Z"'),
+                ("success", 'completed="2020-09-13 12:26:42Z"'),
+                ("pending", ""),
+            )
+        )
+        seen = snapshot(f'<fence_history status="0">{events}</fence_history>')
+        assert seen.fencing is not None
+        assert seen.fencing[0].reason == "no <route>"
+        labels = '{target="a",action="reboot",status='
+        assert shown(seen, "pacemaker_fencing_actions") == {
+            f'{labels}"failed"}}': 2,
+            f'{labels}"success"}}': 1,
+            f'{labels}"pending"}}': 1,
+        }
+        assert shown(seen, "pacemaker_fencing_last_action_timestamp_seconds") == {
+            f'{labels}"failed"}}': 1_600_000_001,
+            f'{labels}"success"}}': 1_600_000_002,
+        }
+
+    def test_a_history_that_could_not_be_had(self) -> None:
+        seen = crm_mon.parse(see.captured("live-2.1.5/15b-startup-no-node-yet.xml"))
+        assert seen.fencing is None
+        assert shown(seen, "pacemaker_fencing") == {}
+        assert snapshot("").fencing == ()
+
+    def test_of_a_live_cluster(self) -> None:
+        seen = crm_mon.parse(see.captured("live-2.1.5/01-healthy.xml"))
+        assert seen.fencing == ()
+        event = FencingEvent("a", "reboot", "success")
+        assert event.completed is None
+
+
+class TestConstraints:
+    def test_bans_and_what_moves_left_behind(self) -> None:
+        ban = '<ban id="{}" resource="r" node="a" weight="{}" {}/>'
+        bans = (
+            ban.format("cli-ban-r-on-a", "-1000000", 'promoted-only="true" master_only="true"')
+            + ban.format("location-r", "-INFINITY", 'master_only="true"')
+            + ban.format("location-s", "-5", "")
+        )
+        seen = Observation(
+            snapshot(f"<bans>{bans}</bans>"),
+            Configuration("", {}, (Ban("cli-prefer-r", "r", "b", 1_000_000),)),
+        )
+        assert shown(seen, "pacemaker_location_ban_score") == {
+            '{constraint="cli-ban-r-on-a",resource="r",node="a",promoted_only="true",'
+            'origin="cli"}': -1_000_000,
+            '{constraint="location-r",resource="r",node="a",promoted_only="true",'
+            'origin="config"}': -1_000_000,
+            '{constraint="location-s",resource="r",node="a",promoted_only="false",'
+            'origin="config"}': -5,
+            '{constraint="cli-prefer-r",resource="r",node="b",promoted_only="false",'
+            'origin="cli"}': 1_000_000,
+        }
+
+    def test_preferences_in_the_cib(self) -> None:
+        rule = (
+            '<rule score="INFINITY"><expression attribute="#uname" operation="eq" value="b"/>'
+            '<date_expression operation="lt" end="2030-01-01"/></rule>'
+        )
+        constraints = (
+            '<rsc_location id="cli-prefer-ip" rsc="ip" node="a" score="INFINITY"/>'
+            f'<rsc_location id="cli-prefer-db" rsc="db" role="Promoted">{rule}</rsc_location>'
+            '<rsc_location id="location-x" rsc="x" node="a" score="INFINITY"/>'
+        )
+        body = f"<configuration><constraints>{constraints}</constraints></configuration>"
+        assert cib.parse(f"<cib>{body}</cib>".encode()).preferences == (
+            Ban("cli-prefer-ip", "ip", "a", 1_000_000),
+            Ban("cli-prefer-db", "db", "b", 1_000_000, promoted_only=True),
+        )
+
+    def test_tickets(self) -> None:
+        seen = snapshot(
+            '<tickets><ticket id="old" status="granted" standby="true"/>'
+            '<ticket id="new" status="revoked" granted="true"/><ticket id="none"/></tickets>'
+        )
+        assert shown(seen, "pacemaker_ticket_granted") == {
+            '{ticket="old"}': 1,
+            '{ticket="new"}': 1,
+        }
+        assert shown(seen, "pacemaker_ticket_standby") == {'{ticket="old"}': 1}
+
+
+class TestAttributes:
+    BODY = """<node_attributes><node name="a">
+      <attribute name="pingd" value="1000"/><attribute name="load" value="0.5"/>
+      <attribute name="standby" value="off"/><attribute name="up" value="-INFINITY"/>
+      <attribute name="odd" value="nan"/></node></node_attributes>"""
+
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            ("pingd", {"pingd": 1000}),
+            ("ping", {}),
+            (".*", {"pingd": 1000, "load": 0.5, "up": -1_000_000}),
+            ("load|up", {"load": 0.5, "up": -1_000_000}),
+        ],
+    )
+    def test_numbers_of_allowed_names(self, names: str, expected: Mapping[str, float]) -> None:
+        seen = Observation(snapshot(self.BODY), attribute_names=re.compile(names))
+        assert shown(seen, "pacemaker_node_attribute") == {
+            f'{{node="a",attribute="{name}"}}': value for name, value in expected.items()
+        }
+
+
+class TestCollectors:
+    def test_what_is_left_out_is_not_asked_for(self) -> None:
+        everything = requests(frozenset(Collector))[0][-1]
+        assert everything == (
+            "--include=none,summary,options,nodes,resources,failcounts,operations,failures,"
+            "fencing,bans,tickets,attributes"
+        )
+        assert requests(())[0][-1] == "--include=none,summary,options,nodes,resources"
+        assert requests({Collector.BANS})[0][-1].endswith(",resources,bans")
+
+    @pytest.mark.parametrize("collector", Collector)
+    def test_each_has_families_of_its_own(self, collector: Collector) -> None:
+        assert any(family.collector is collector for family in CLUSTER)
+
+    def test_by_default_only_pingd_is_shown_of_attributes(self) -> None:
+        assert Selection().attribute_names.pattern == "pingd"
+
+    @pytest.mark.real
+    @pytest.mark.parametrize("left_out", Collector)
+    def test_with_the_real_crm_mon(self, left_out: Collector, tmp_path: Path) -> None:
+        path = tmp_path / "cib.xml"
+        path.write_text(STATES["constraints"].xml(), encoding="utf-8")
+        collectors = frozenset(Collector) - {left_out}
+        asked = crm_mon.CrmMon(see.real_commands(path), see.need("crm_mon"), collectors).ask(60)
+        everything = crm_mon.CrmMon(see.real_commands(path), see.need("crm_mon")).ask(60)
+        assert "--include=" in " ".join(asked.argv)
+
+        def blocks(seen: Snapshot) -> list[str]:
+            families = [f for f in CLUSTER if f.collector is not left_out]
+            return [block.lines for block in render(families, Observation(seen))]
+
+        assert blocks(crm_mon.read(asked)) == blocks(crm_mon.read(everything))
+
+    @pytest.mark.real
+    def test_the_short_request_tells_as_much_as_the_full_one(self, tmp_path: Path) -> None:
+        for name in ("service-failed", "clones", "constraints", "tickets", "node-health"):
+            path = tmp_path / "cib.xml"
+            path.write_text(STATES[name].xml(), encoding="utf-8")
+            commands = see.real_commands(path)
+            short, full, legacy = (
+                crm_mon.read(commands.run((see.need("crm_mon"), *request), 60))
+                for request in requests(frozenset(Collector))
+            )
+            assert see.text(Observation(short)) == see.text(Observation(full)), name
+            assert short.instances == legacy.instances, name
+            assert short.history == legacy.history, name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["clones", "constraints", "tickets", "virtual-ip-failed"])
+def test_full_page(name: str, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    path = tmp_path / "cib.xml"
+    path.write_text(STATES[name].xml(), encoding="utf-8")
+    golden(f"states/{name}.prom", see.text(see.observe(path)))
