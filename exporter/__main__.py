@@ -125,7 +125,8 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     for listening in sockets:
-        log.info("listening", extra={"address": ListenAddress(*listening.getsockname()[:2])})
+        address = ListenAddress(*listening.getsockname()[:2])
+        log.info("listening", extra={"address": str(address)})
     serving = asyncio.create_task(server.serve(sockets))
     polling = asyncio.create_task(asyncio.to_thread(poller.run, stop.wait))
     stopping = asyncio.create_task(asked_to_stop.wait())

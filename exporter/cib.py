@@ -1,9 +1,12 @@
 """The CIB: how it is asked for, and the only reader of it.
 
-It holds what crm_mon's XML lacks: promoted-max, replicas-per-host, and the cluster's name.
+It holds what crm_mon's XML lacks: promoted-max, replicas-per-host, and the cluster's name. The
+details of a bundle are for `show --config` only: the metrics never see them, as they hold secrets.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -16,6 +19,58 @@ from exporter.xml import MalformedError, parse_document, required, to_int, to_sc
 REQUEST = ("--query", "--local")
 _ENGINES = ("podman", "docker", "rkt")
 _BOOTSTRAP = "cib-bootstrap-options"
+
+HIDDEN = "(hidden: --secrets shows it)"
+# Rather hide too much: `author` goes with `auth`. The short ones only at the end of a word.
+_SECRET = re.compile(
+    r"pass(?:wor[dt]|wd|phrase|code)|secret|token|credential|cookie|auth"
+    r"|(?:pass|pwd?|keys?|creds?)(?![a-z])",
+    re.IGNORECASE,
+)
+# A word as a shell has it, with its quotes; an open quote goes on to the end.
+_SHELL_WORD = re.compile(
+    r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.?|[^\s"'\\])+""",
+    re.DOTALL,
+)
+# NAME=value, and what may stand in quotes: "name": "value", Name: value.
+_ASSIGNMENT = re.compile(r"""([\w.-]+)(?:\s*=|\\?["']\s*:|:\s)""")
+_USER_IN_URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values in the order of the CIB, as written there; a name may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrimitiveDetails:
+    """The configuration of a bundle's primitive."""
+
+    id: str
+    agent: str
+    """With single colons; empty where a template has it."""
+    instance_attributes: Pairs
+    meta_attributes: Pairs
+    operations: tuple[Pairs, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleDetails:
+    """The whole configuration of a bundle, secrets included: see without_secrets."""
+
+    id: str
+    engine: str
+    """podman, docker, rkt or unknown."""
+    container: Pairs
+    """Attributes of the engine: image, replicas, promoted-max, options, run-command ..."""
+    network: Pairs
+    """ip-range-start, control-port, host-interface, host-netmask, add-host."""
+    port_mappings: tuple[Pairs, ...]
+    storage_mappings: tuple[Pairs, ...]
+    primitive: PrimitiveDetails | None
+    meta_attributes: Pairs
+
+
+class UnknownBundleError(LookupError):
+    """There is no such bundle; the message names those that there are."""
 
 
 def ask(commands: Commands, path: str, timeout: float) -> Completed:
@@ -35,8 +90,18 @@ def read(completed: Completed) -> Configuration:
         PollError: there is no CIB in it; says why.
 
     """
+    return parse(output(completed))
+
+
+def output(completed: Completed) -> bytes:
+    """Return what cibadmin printed, if it ended well.
+
+    Raises:
+        PollError: it did not.
+
+    """
     if completed.status == 0:
-        return parse(completed.stdout)
+        return completed.stdout
     outcome = {
         **dict.fromkeys(DISCONNECTED, Outcome.NOT_CONNECTED),
         INSUFFICIENT_PRIVILEGES: Outcome.PERMISSION_DENIED,
@@ -52,12 +117,7 @@ def parse(data: bytes) -> Configuration:
         PollError: malformed, or without a configuration.
 
     """
-    root = parse_document(data, "cibadmin")
-    if root.tag != "cib":
-        raise MalformedError(f"cibadmin printed XML that starts with {where(root)}, not with <cib>")
-    configuration = root.find("configuration")
-    if configuration is None:
-        raise PollError(Outcome.INCOMPLETE, "cibadmin printed a CIB without a configuration")
+    configuration = _configuration(data)
     return Configuration(
         cluster_name=_property(configuration, "cluster-name"),
         bundles={
@@ -66,6 +126,63 @@ def parse(data: bytes) -> Configuration:
         },
         preferences=tuple(_preferences(configuration)),
     )
+
+
+def parse_bundle(data: bytes, bundle_id: str) -> BundleDetails:
+    """Read all that a CIB has about one bundle.
+
+    Raises:
+        PollError: malformed, or without a configuration.
+        UnknownBundleError: it has no such bundle.
+
+    """
+    found = {e.get("id", ""): e for e in _configuration(data).iterfind("resources//bundle")}
+    element = found.get(bundle_id)
+    if element is None:
+        known = f"there are {', '.join(found)}" if found else "there are none"
+        raise UnknownBundleError(f"no bundle {bundle_id}: {known}")
+    engine = next(element.iterchildren(*_ENGINES), None)
+    primitive = element.find("primitive")
+    return BundleDetails(
+        id=bundle_id,
+        engine="unknown" if engine is None else str(engine.tag),
+        container=() if engine is None else _attributes(engine),
+        network=tuple(pair for e in element.iterchildren("network") for pair in _attributes(e)),
+        port_mappings=tuple(_attributes(e) for e in element.iterfind("network/port-mapping")),
+        storage_mappings=tuple(_attributes(e) for e in element.iterfind("storage/storage-mapping")),
+        primitive=None if primitive is None else _primitive(primitive),
+        meta_attributes=_pairs(element, "meta_attributes"),
+    )
+
+
+def without_secrets(details: BundleDetails) -> BundleDetails:
+    """Hide every value whose name looks secret, also where it stands in options or a command."""
+    primitive = details.primitive
+    return replace(
+        details,
+        container=_masked(details.container),
+        network=_masked(details.network),
+        port_mappings=tuple(map(_masked, details.port_mappings)),
+        storage_mappings=tuple(map(_masked, details.storage_mappings)),
+        primitive=primitive
+        and replace(
+            primitive,
+            instance_attributes=_masked(primitive.instance_attributes),
+            meta_attributes=_masked(primitive.meta_attributes),
+            operations=tuple(map(_masked, primitive.operations)),
+        ),
+        meta_attributes=_masked(details.meta_attributes),
+    )
+
+
+def _configuration(data: bytes) -> etree._Element:
+    root = parse_document(data, "cibadmin")
+    if root.tag != "cib":
+        raise MalformedError(f"cibadmin printed XML that starts with {where(root)}, not with <cib>")
+    configuration = root.find("configuration")
+    if configuration is None:
+        raise PollError(Outcome.INCOMPLETE, "cibadmin printed a CIB without a configuration")
+    return configuration
 
 
 def _property(configuration: etree._Element, name: str) -> str:
@@ -105,3 +222,72 @@ def _preferences(configuration: etree._Element) -> Iterator[Ban]:
             score=to_score((element if rule is None else rule).get("score")) or 0,
             promoted_only=element.get("role", "").lower() in {"promoted", "master"},
         )
+
+
+def _primitive(element: etree._Element) -> PrimitiveDetails:
+    agent = (element.get(name) for name in ("class", "provider", "type"))
+    return PrimitiveDetails(
+        id=required(element, "id"),
+        agent=":".join(part for part in agent if part),
+        instance_attributes=_pairs(element, "instance_attributes"),
+        meta_attributes=_pairs(element, "meta_attributes"),
+        operations=tuple(
+            (
+                *((name, value) for name, value in _attributes(operation) if name != "id"),
+                *_pairs(operation, "instance_attributes"),
+                *_pairs(operation, "meta_attributes"),
+            )
+            for operation in element.iterfind("operations/op")
+        ),
+    )
+
+
+def _attributes(element: etree._Element) -> Pairs:
+    return tuple((str(name), str(value)) for name, value in element.attrib.items())
+
+
+def _pairs(element: etree._Element, tag: str) -> Pairs:
+    """Return the name-value pairs of all sets of a kind, also of one that is defined elsewhere."""
+    return tuple(
+        (pair.get("name", ""), pair.get("value", ""))
+        for found in element.iterchildren(tag)
+        for pair in _defined(found).iterchildren("nvpair")
+    )
+
+
+def _defined(element: etree._Element) -> etree._Element:
+    reference = element.get("id-ref")
+    others = element.getroottree().getroot().iter(str(element.tag)) if reference else ()
+    return next((other for other in others if other.get("id") == reference), element)
+
+
+def _masked(pairs: Pairs) -> Pairs:
+    return tuple(
+        (name, HIDDEN if _SECRET.search(name) and value else _mask(value)) for name, value in pairs
+    )
+
+
+def _mask(text: str) -> str:
+    """Hide what a command line assigns to secret names: NAME=value, --name=value, --name value."""
+    parts: list[str] = []
+    position, hide_next = 0, False
+    for match in _SHELL_WORD.finditer(text):
+        word = match.group()
+        parts.append(text[position : match.start()])
+        position = match.end()
+        if hide_next and not word.startswith("-"):
+            word, hide_next = HIDDEN, False
+        else:
+            flag = word.startswith("-") and "=" not in word
+            hide_next = flag and _SECRET.search(word) is not None
+            word = _mask_word(word)
+        parts.append(word)
+    return "".join(parts) + text[position:]
+
+
+def _mask_word(word: str) -> str:
+    for assignment in _ASSIGNMENT.finditer(word):
+        if _SECRET.search(assignment.group(1)):
+            quote = word[0] if word[0] in "\"'" else ""
+            return word[: assignment.end()] + HIDDEN + quote
+    return _USER_IN_URL.sub(rf"\1{HIDDEN}@", word)

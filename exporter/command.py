@@ -1,6 +1,7 @@
 """Run a command of Pacemaker: bounded in time and size, and never more than one at a time."""
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -23,6 +24,9 @@ KILL_GRACE = 5.0
 TICK = 0.1
 """Seconds between looks at a stop request, and at a command that ended with its pipes held open."""
 CHUNK = 1 << 18
+_WRONG_PATH = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOEXEC}
+)
 
 COMMAND_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 """crm_mon converts times to its zone and translates messages: both are pinned."""
@@ -79,7 +83,7 @@ class SystemCommands:
         self._unkillable: subprocess.Popen[bytes] | None = None
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed:
-        """Run a command in a process group of its own, which is gone when this returns."""
+        """Run a command in a process group of its own, which is killed when this returns."""
         deadline = time.monotonic() + timeout
         if self._stop.is_set():
             raise Stopped
@@ -95,9 +99,9 @@ class SystemCommands:
                 process_group=0,
             )
         except OSError as error:
-            reason = error.strerror or error
+            hint = "; check its path" if error.errno in _WRONG_PATH else ""
             raise PollError(
-                Outcome.NOT_FOUND, f"{full[0]} cannot be started ({reason}): check its path"
+                Outcome.NOT_FOUND, f"{full[0]} cannot be started: {error.strerror}{hint}"
             ) from error
         out, err = bytearray(), bytearray()
         try:
@@ -114,7 +118,7 @@ class SystemCommands:
                         Outcome.TOO_LARGE,
                         f"{argv[0]} printed more than {self._output_limit} bytes and was killed",
                     )
-                del err[STDERR_LIMIT:]
+                del err[:-STDERR_LIMIT]  # the reason stands last
         finally:
             self._end(process)
         stderr = err.decode(errors="replace")

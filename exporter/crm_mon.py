@@ -129,7 +129,7 @@ class CrmMon:
         raise PollError(
             Outcome.EXIT_STATUS,
             f"crm_mon takes neither --output-as=xml nor --as-xml ({completed.how}):"
-            f" {last_line(completed.stderr)}; is {self._path} a crm_mon?",
+            f" {_complaint(completed.stderr)}; is {self._path} a crm_mon?",
         )
 
 
@@ -195,6 +195,12 @@ def _is_usage_error(completed: Completed) -> bool:
     return completed.status > 0 and _USAGE_ERROR.search(completed.stderr) is not None
 
 
+def _complaint(stderr: str) -> str:
+    """Find what is wrong with a command line, in front of how it should be."""
+    lines = [line.strip() for line in stderr.splitlines() if _USAGE_ERROR.search(line)]
+    return lines[0] if lines else last_line(stderr)
+
+
 def _failure(code: int, how: str, reason: str) -> PollError:
     because = f": {reason}" if reason else ""
     if code in DISCONNECTED:
@@ -222,7 +228,7 @@ def _reason(completed: Completed) -> str:
 
 
 def _errors(root: etree._Element) -> str:
-    return "; ".join(" ".join(error.itertext()).strip() for error in root.iter("error"))
+    return "; ".join(" ".join("".join(e.itertext()).split()) for e in root.iter("error"))
 
 
 def _cluster(root: etree._Element, summary: etree._Element, times: Times) -> Cluster:

@@ -1,8 +1,8 @@
 """From families to the text that Prometheus scrapes, in both of its formats.
 
-Ours rather than prometheus_client's generate_latest, which takes three times as long, and a poll of
-a large cluster makes tens of thousands of samples (BENCHMARKS.md). prometheus_client's parsers check
-it in the tests.
+Ours rather than prometheus_client's generate_latest, which takes three times as long (see
+BENCHMARKS.md), and a poll of a large cluster makes tens of thousands of samples.
+prometheus_client's parsers check it in the tests.
 """
 
 import struct

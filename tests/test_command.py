@@ -452,6 +452,12 @@ def _killpg_refused(_group: int, _number: int) -> None:
     raise PermissionError(1, "Operation not permitted")
 
 
+def _kill(pid: int) -> None:
+    """Kill a child, and leave it to its parent to reap it."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_beside_a_command_that_cannot_be_killed_no_other_is_started(
     commands: SystemCommands, crm_mon: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -470,8 +476,7 @@ def test_beside_a_command_that_cannot_be_killed_no_other_is_started(
     assert f"pid {survivor}" in str(caught.value)
     assert len(crm_mon.starts) == 1
 
-    os.kill(survivor, signal.SIGKILL)
-    _until(lambda: not crm_mon.alive(), "it is gone at last")
+    _kill(survivor)
     assert _run(commands, crm_mon).status == 0
 
 
@@ -492,8 +497,7 @@ def test_a_command_that_cannot_be_killed_does_not_hold_up_the_end(
     assert watch.seconds < SHORT + 2 * command.TERM_GRACE + 1.0
     timer.join()
     # It is found dead, and reaped, before the next is started.
-    os.kill(crm_mon.starts[0].pid, signal.SIGKILL)
-    _until(lambda: not crm_mon.alive(), "it is gone at last")
+    _kill(crm_mon.starts[0].pid)
     stop.clear()
     crm_mon.does(HEALTHY_CRM_MON)
     assert _run(commands, crm_mon).status == 0

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from exporter import crm_mon
+from exporter.collectors import Collector
 from exporter.command import Completed, SystemCommands
 from exporter.crm_mon import CrmMon
 from exporter.errors import Outcome, PollError
 from tests.support.stand_in import (
     DENIED,
     FROZEN,
+    FROZEN_LEGACY,
     HANGS,
     HEALTHY_CRM_MON,
     NOT_CONNECTED,
@@ -28,8 +30,11 @@ from tests.support.stand_in import (
     StandIn,
 )
 
-NEW = ("crm_mon", "--output-as=xml", "--inactive")
-LEGACY = ("crm_mon", "--as-xml", "--inactive")
+BEST, PLAIN, LEGACY = (("crm_mon", *request) for request in crm_mon.requests(frozenset(Collector)))
+
+OLD = ("--as-xml", "--inactive")
+TODAY = (*OLD, "--output-as", "--include")
+TOMORROW = ("--output-as", "--include", "--inactive")
 
 GETOPT = "crm_mon: unrecognized option '{}'\n\nUsage: crm_mon mode [options]\n"
 """What 1.1 says of an option that it does not know, with exit status 1."""
@@ -53,43 +58,59 @@ class FakeCommands:
         self.asked.append(tuple(argv))
         self.timeouts.append(timeout)
         time.sleep(self.takes)
-        if argv[1] in self.knows:
-            return self.answer
-        return Completed(tuple(argv), self._status, b"", self._complaint.format(argv[1]))
+        for word in argv[1:]:
+            if word.partition("=")[0] not in self.knows:
+                return Completed(tuple(argv), self._status, b"", self._complaint.format(word))
+        return self.answer
 
 
 # ---- Which request ----
 
 
+def test_each_request_asks_for_stopped_replicas_too_and_for_xml() -> None:
+    assert all("--inactive" in request for request in (BEST, PLAIN, LEGACY))
+    assert "--output-as=xml" in BEST
+    assert "--output-as=xml" in PLAIN
+    assert LEGACY == ("crm_mon", "--as-xml", "--inactive")
+
+
 def test_a_crm_mon_of_today_is_asked_once() -> None:
-    commands = FakeCommands("--output-as=xml", "--as-xml")
+    commands = FakeCommands(*TODAY)
     ask = CrmMon(commands, "crm_mon")
     for _ in range(3):
         assert ask.ask(10) is commands.answer
-    assert commands.asked == [NEW] * 3
+    assert commands.asked == [BEST] * 3
+
+
+def test_one_that_does_not_know_a_section_is_asked_for_all_of_them() -> None:
+    commands = FakeCommands(*(option for option in TODAY if option != "--include"))
+    ask = CrmMon(commands, "crm_mon")
+    for _ in range(3):
+        assert ask.ask(10) is commands.answer
+    assert commands.asked == [BEST, PLAIN, PLAIN, PLAIN]
 
 
 @pytest.mark.parametrize(("complaint", "status"), [(GETOPT, 1), (GETOPT, 64), (GOPTION, 64)])
 def test_a_usage_error_makes_it_ask_in_the_old_way_from_then_on(
     complaint: str, status: int
 ) -> None:
-    commands = FakeCommands("--as-xml", complaint=complaint, status=status)
+    commands = FakeCommands(*OLD, complaint=complaint, status=status)
     ask = CrmMon(commands, "crm_mon")
     for _ in range(3):
         assert ask.ask(10) is commands.answer
-    assert commands.asked == [NEW, LEGACY, LEGACY, LEGACY]
+    assert commands.asked == [BEST, PLAIN, LEGACY, LEGACY, LEGACY]
 
 
 def test_what_it_found_out_it_finds_out_again_after_a_later_usage_error() -> None:
     """Pacemaker is upgraded, and one day rid of --as-xml, while the exporter runs."""
-    commands = FakeCommands("--as-xml")
+    commands = FakeCommands(*OLD)
     ask = CrmMon(commands, "crm_mon")
     ask.ask(10)
     commands.asked.clear()
-    commands.knows = ("--output-as=xml",)
+    commands.knows = TOMORROW
     for _ in range(2):
         assert ask.ask(10) is commands.answer
-    assert commands.asked == [LEGACY, NEW, NEW]
+    assert commands.asked == [LEGACY, BEST, BEST]
 
 
 @pytest.mark.parametrize(
@@ -105,19 +126,19 @@ def test_what_it_found_out_it_finds_out_again_after_a_later_usage_error() -> Non
     ],
 )
 def test_no_other_failure_makes_it_ask_twice(completed: Completed) -> None:
-    commands = FakeCommands("--output-as=xml")
+    commands = FakeCommands(*TODAY)
     commands.answer = completed
     assert CrmMon(commands, "crm_mon").ask(10) is completed
-    assert commands.asked == [NEW]
+    assert commands.asked == [BEST]
 
 
 def test_a_failure_of_the_old_request_does_not_forget_it() -> None:
-    commands = FakeCommands("--as-xml")
+    commands = FakeCommands(*OLD)
     ask = CrmMon(commands, "crm_mon")
     commands.answer = Completed((), 102, b'<crm_mon version="2.0.1"/>', "")
     ask.ask(10)
     ask.ask(10)
-    assert commands.asked == [NEW, LEGACY, LEGACY]
+    assert commands.asked == [BEST, PLAIN, LEGACY, LEGACY]
 
 
 @pytest.mark.parametrize(("complaint", "status"), [(GETOPT, 1), (GOPTION, 64)])
@@ -132,23 +153,25 @@ def test_what_takes_neither_request_is_no_crm_mon(complaint: str, status: int) -
         assert f"exit status {status}" in str(error)
         assert "is /opt/bin/cat a crm_mon?" in str(error)
         assert "\n" not in str(error)
-    assert [words[1] for words in commands.asked] == ["--output-as=xml", "--as-xml"] * 2
+    asked = [(BEST, PLAIN, LEGACY)[index % 3] for index in range(6)]
+    assert [words[1:] for words in commands.asked] == [words[1:] for words in asked]
 
 
-def test_both_requests_share_one_deadline() -> None:
-    commands = FakeCommands("--as-xml")
+def test_all_requests_share_one_deadline() -> None:
+    commands = FakeCommands(*OLD)
     commands.takes = 0.05
     CrmMon(commands, "crm_mon").ask(10)
-    first, second = commands.timeouts
+    first, second, third = commands.timeouts
     assert 9.9 < first <= 10
-    assert 0 < second <= first - commands.takes
+    assert second <= first - commands.takes
+    assert 0 < third <= second - commands.takes
 
 
-def test_no_time_left_for_the_second_request_is_not_less_than_none() -> None:
-    commands = FakeCommands("--as-xml")
-    commands.takes = 0.05
+def test_no_time_left_for_the_next_request_is_not_less_than_none() -> None:
+    commands = FakeCommands(*OLD)
+    commands.takes = 0.02
     CrmMon(commands, "crm_mon").ask(0.01)
-    assert commands.timeouts[1] == 0
+    assert commands.timeouts[1:] == [0, 0]
 
 
 # ---- With real processes ----
@@ -170,8 +193,8 @@ def test_an_old_crm_mon_answers(ask: CrmMon, stand_in: StandIn, old: Behaviour) 
     stand_in.does(old)
     for _ in range(2):
         assert crm_mon.read(ask.ask(20)).bundles
-    requests = [start.argv[1] for start in stand_in.starts]
-    assert requests == ["--output-as=xml", "--as-xml", "--as-xml"]
+    requests = [tuple(start.argv[1:]) for start in stand_in.starts]
+    assert requests == [words[1:] for words in (BEST, PLAIN, LEGACY, LEGACY)]
 
 
 def test_an_old_crm_mon_that_hangs_is_given_one_timeout(ask: CrmMon, stand_in: StandIn) -> None:
@@ -181,7 +204,7 @@ def test_an_old_crm_mon_that_hangs_is_given_one_timeout(ask: CrmMon, stand_in: S
         ask.ask(0.5)
     assert 0.5 <= time.monotonic() - began < 2.5
     assert caught.value.outcome is Outcome.TIMEOUT
-    assert len(stand_in.starts) == 2
+    assert stand_in.starts[-1].argv[1:] == list(LEGACY[1:])
     assert stand_in.alive() == []
 
 
@@ -207,6 +230,7 @@ def _error(ask: CrmMon) -> PollError:
 
 
 NO_PACEMAKER = "is Pacemaker running here?"
+NO_ANSWER = "do all daemons of Pacemaker here answer?"
 NO_CONNECTION = "crm_mon: Connection to cluster failed: Connection refused"
 GROUP = "put the exporter's user into group haclient"
 
@@ -259,8 +283,8 @@ GROUP = "put the exporter's user into group haclient"
             NOT_CONNECTED_1_1,
             Outcome.NOT_CONNECTED,
             (
-                "crm_mon cannot reach the cluster (exit status 107): Error: cluster is not available"
-                f" on this node; {NO_PACEMAKER}"
+                "crm_mon cannot reach the cluster (exit status 107): Error: cluster is not"
+                f" available on this node; {NO_PACEMAKER}"
             ),
         ),
         (
@@ -290,9 +314,16 @@ GROUP = "put the exporter's user into group haclient"
             FROZEN,
             Outcome.INCOMPLETE,
             (
-                "crm_mon ended well but printed no cluster status (Could not connect to the CIB:"
-                " Transport endpoint is not connected): a daemon of Pacemaker on this node does not"
-                " answer"
+                "crm_mon printed no cluster status, though it ended well: Could not connect to the"
+                f" CIB: Transport endpoint is not connected; {NO_ANSWER}"
+            ),
+        ),
+        (
+            FROZEN_LEGACY,
+            Outcome.INCOMPLETE,
+            (
+                "crm_mon printed no cluster status, though it ended well: Could not connect to the"
+                f" CIB: Transport endpoint is not connected; {NO_ANSWER}"
             ),
         ),
         (

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -34,7 +35,9 @@ def bind(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
             try:
                 sockets.append(opened.enter_context(_bind(address)))
             except OSError as error:
-                reason = error.strerror or error
+                # socket.create_server adds the address to the text of its errors.
+                resolver = isinstance(error, socket.gaierror)
+                reason = error.strerror if resolver else os.strerror(error.errno or 0)
                 raise CannotListenError(f"cannot listen on {address}: {reason}") from error
         opened.pop_all()
         return sockets

@@ -108,6 +108,13 @@ FROZEN = Behaviour(
 </pacemaker-result>
 """
 )
+FROZEN_LEGACY = Behaviour(
+    out="""<crm_mon version="2.1.5">
+  <pacemakerd sys_from="pacemakerd" state="running" last_updated="2026-11-22 17:49:36Z"/>
+</crm_mon>
+""",
+    err="Could not connect to the CIB: Transport endpoint is not connected\n",
+)
 OLD_1_1 = HEALTHY_CRM_MON._replace(refuses=("--output-as",), complaint="getopt")
 OLD_2_0 = HEALTHY_CRM_MON._replace(refuses=("--output-as",))
 
