@@ -105,7 +105,7 @@ class Poller:
             snapshot = crm_mon.read(completed)
         except PollError as failure:
             error, outcome = failure, failure.outcome
-            self._failure.began(failure)
+            self._failure.began(failure, started)
             if outcome is Outcome.NOT_CONNECTED:
                 # Not a view that got lost: this node has left the cluster.
                 sighting = None
@@ -160,9 +160,9 @@ class _Failure:
         self._outcome: Outcome | None = None
         self._since = math.nan
 
-    def began(self, error: PollError) -> None:
+    def began(self, error: PollError, since: float) -> None:
         if self._outcome is None:
-            self._since = self._clock.monotonic()
+            self._since = since
         if error.outcome is not self._outcome:
             log.error("%s", error, extra={"command": self._command, "outcome": error.outcome.value})
         self._outcome = error.outcome
@@ -199,12 +199,13 @@ class _ConfigurationReader:
     def _read(self, timeout: float) -> Configuration | None:
         outcome = Outcome.SUCCESS
         configuration = None
+        started = self._clock.monotonic()
         try:
             configuration = cib.read(cib.ask(self._site.commands, self._site.cibadmin, timeout))
             self._failure.ended()
         except PollError as error:
             outcome = error.outcome
-            self._failure.began(error)
+            self._failure.began(error, started)
         self.reads = _counted(self.reads, outcome)
         now = self._clock.monotonic()
         # What fails at once may be tried again at once; what hangs would slow down every poll.
