@@ -34,15 +34,33 @@ EXIT_USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        chosen = settings.parse(sys.argv[1:] if arguments is None else arguments)
+        if words[:1] == ["show"]:
+            return _show(settings.parse_show(words[1:]))
+        return _export(settings.parse(words))
     except settings.UsageError as error:
         print(f"{settings.PROGRAM}: {error} (see --help)", file=sys.stderr)
         return EXIT_USAGE
+
+
+def _show(chosen: ShowSettings) -> int:
+    """Print the cluster as the exporter understands it."""
+    from exporter import show  # noqa: PLC0415 - what it needs would cost the exporter memory
+
+    clock = SystemClock()
+    try:
+        site = _site(chosen, clock, _stop_on_signals())
+    except OSError as error:
+        print(f"{settings.PROGRAM} show: {_unreadable(chosen, error)}", file=sys.stderr)
+        return EXIT_FAILURE
+    return show.run(site, clock, chosen)
+
+
+def _export(chosen: Settings) -> int:
+    """Poll and serve, or poll once."""
     logs.configure(chosen.log_level, chosen.log_format)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_on_signals()
     clock = SystemClock()
     identity = Identity(
         version=__version__,
@@ -52,17 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         max_age=chosen.poll_max_age,
     )
     try:
-        commands = _commands(chosen, clock, stop)
+        site = _site(chosen, clock, stop)
     except OSError as error:
-        log.error("cannot read %s: %s", chosen.from_file, error.strerror)  # noqa: TRY400 - one line
+        log.error("%s", _unreadable(chosen, error))  # noqa: TRY400 - one line
         return EXIT_FAILURE
-    site = Site(
-        commands=commands,
-        host_name=socket.gethostname(),
-        crm_mon=chosen.crm_mon_path,
-        cibadmin=chosen.cibadmin_path,
-        crm_node=chosen.crm_node_path,
-    )
     poller = Poller(
         site,
         clock,
@@ -82,6 +93,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     asyncio.run(_serve(Server(app), sockets, poller, stop))
     return 0
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _unreadable(chosen: Settings | ShowSettings, error: OSError) -> str:
+    return f"cannot read {chosen.from_file}: {error.strerror}"
+
+
+def _site(chosen: Settings | ShowSettings, clock: SystemClock, stop: threading.Event) -> Site:
+    """Return whom to ask.
+
+    Raises:
+        OSError: the saved output cannot be read.
+
+    """
+    return Site(
+        commands=_commands(chosen, clock, stop),
+        host_name=socket.gethostname(),
+        crm_mon=chosen.crm_mon_path,
+        cibadmin=chosen.cibadmin_path,
+        crm_node=chosen.crm_node_path,
+    )
 
 
 def _commands(

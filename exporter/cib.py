@@ -20,7 +20,7 @@ REQUEST = ("--query", "--local")
 _ENGINES = ("podman", "docker", "rkt")
 _BOOTSTRAP = "cib-bootstrap-options"
 
-HIDDEN = "(hidden: --secrets shows it)"
+HIDDEN = "(hidden)"
 # Rather hide too much: `author` goes with `auth`. The short ones only at the end of a word.
 _SECRET = re.compile(
     r"pass(?:wor[dt]|wd|phrase|code)|secret|token|credential|cookie|auth"
@@ -288,6 +288,7 @@ def _mask(text: str) -> str:
 def _mask_word(word: str) -> str:
     for assignment in _ASSIGNMENT.finditer(word):
         if _SECRET.search(assignment.group(1)):
-            quote = word[0] if word[0] in "\"'" else ""
-            return word[: assignment.end()] + HIDDEN + quote
+            kept, last = word[: assignment.end()], word[-1]
+            closes = last in "\"'" and kept.count(last) % 2 == 1
+            return kept + HIDDEN + (last if closes else "")
     return _USER_IN_URL.sub(rf"\1{HIDDEN}@", word)

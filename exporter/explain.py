@@ -192,7 +192,7 @@ def _cluster(snapshot: Snapshot) -> Iterator[_Finding]:
         yield _Finding("stop-all-resources is set", ("pcs property set stop-all-resources=false",))
     if cluster.fencing_enabled is False:
         yield _Finding(
-            "fencing is disabled: after a node is lost, its data are not safe",
+            "fencing is disabled: what a lost node ran cannot be recovered safely",
             ("pcs stonith status", "pcs property set stonith-enabled=true"),
         )
     if cluster.mixed_version:
@@ -244,7 +244,7 @@ def _bundle(
         yield _Finding("is marked failed", (f"pcs resource cleanup {name}",))
     total, ready = len(bundle.replicas), sum(replica.ready for replica in bundle.replicas)
     if ready < total:
-        yield _Finding(f"{ready} of {total} {_are(ready)} ready")
+        yield _Finding(f"{ready} of {total} replicas {_are(ready)} ready")
     if limits:
         yield from _beyond(bundle, limits)
 
@@ -257,16 +257,17 @@ def _beyond(bundle: Bundle, limits: BundleConfiguration) -> Iterator[_Finding]:
     if wanted and not promoted:
         yield _Finding("no replica is promoted", (STATUS,))
     elif sound < wanted:
-        yield _Finding(f"{sound} of {wanted} {_are(sound)} promoted and ready")
+        yield _Finding(f"{sound} of {wanted} replicas {_are(sound)} promoted and ready")
     if promoted > limits.promoted_max:
         yield _Finding(
-            f"{promoted} {_are(promoted)} promoted, promoted-max is {limits.promoted_max}",
+            f"{promoted} replicas {_are(promoted)} promoted, promoted-max is {limits.promoted_max}",
             (STATUS,),
         )
     for host, count in bundle.running_by_host.items():
         if count > limits.replicas_per_host:
             yield _Finding(
-                f"{count} run on {host}, replicas-per-host is {limits.replicas_per_host}", (STATUS,)
+                f"{count} replicas run on {host}, replicas-per-host is {limits.replicas_per_host}",
+                (STATUS,),
             )
 
 
@@ -312,7 +313,8 @@ def _resource(instances: list[Instance], *, told: bool) -> Iterator[_Finding]:
     name = shlex.quote(instances[0].resource.id)
     resources = [instance.resource for instance in instances]
     clone = any(instance.clone for instance in instances)
-    enable = f"pcs resource enable {shlex.quote(instances[0].clone or instances[0].resource.id)}"
+    whole = shlex.quote(instances[0].clone or instances[0].resource.id)
+    enable = f"{_pcs(resources[0])} enable {whole}"
     if all(resource.disabled for resource in resources):
         yield _Finding("is disabled (target-role is Stopped)", (enable,))
     # Not of each instance: crm_mon lists more stopped members of a clone than there can be.
@@ -330,7 +332,8 @@ def _resource(instances: list[Instance], *, told: bool) -> Iterator[_Finding]:
 
 
 def _instance(resource: Resource, name: str) -> Iterator[_Finding]:
-    look, mend = f"pcs resource failcount show {name}", f"pcs resource cleanup {name}"
+    look = f"{_pcs(resource)} failcount show {name}"
+    mend = f"{_pcs(resource)} cleanup {name}"
     lost = [node.name for node in resource.nodes if node.unclean]
     where = _on([node.name for node in resource.nodes])
     if lost:
@@ -353,6 +356,10 @@ def _exhausted(entry: ResourceHistory, bundle: str) -> Iterator[_Finding]:
         f" fail-count {count}",
         (f"pcs resource cleanup {shlex.quote(bundle or entry.resource)}",),
     )
+
+
+def _pcs(resource: Resource) -> str:
+    return "pcs stonith" if resource.agent.startswith("stonith:") else "pcs resource"
 
 
 def _on(names: list[str]) -> str:

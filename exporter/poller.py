@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter import cib, crm_mon
+from exporter import cib, crm_mon, crm_node
 from exporter.clock import Clock
 from exporter.collectors import Selection
-from exporter.command import Commands, last_line
+from exporter.command import Commands
 from exporter.errors import Outcome, PollError, Stopped
 from exporter.exposition import Page, render
 from exporter.families import CLUSTER
@@ -236,21 +236,14 @@ class _LocalNode:
             self._name = self._ask(_within(deadline - now))
         if self._name:
             return self._name
-        known = {node.name for node in snapshot.nodes}
-        host_name = self._site.host_name
-        return next((n for n in (host_name, host_name.partition(".")[0]) if n in known), "")
+        return crm_node.by_host_name(self._site.host_name, (node.name for node in snapshot.nodes))
 
     def _ask(self, timeout: float) -> str:
         try:
-            completed = self._site.commands.run((self._site.crm_node, "--name"), timeout)
+            return crm_node.ask(self._site.commands, self._site.crm_node, timeout)
         except PollError as error:
             log.debug("%s", error, extra={"command": "crm_node"})
             return ""
-        if completed.status != 0:
-            reason = last_line(completed.stderr)
-            log.debug("crm_node failed (%s): %s", completed.how, reason)
-            return ""
-        return completed.stdout.decode(errors="replace").strip()
 
 
 def _counted(counts: Mapping[Outcome, int], outcome: Outcome) -> Mapping[Outcome, int]:

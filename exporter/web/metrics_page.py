@@ -15,6 +15,8 @@ class _Rendered:
 
     view: View
     second: int
+    rests: dict[Format, bytes] = field(default_factory=dict)
+    """What follows the poller's bytes, the same with and without compression."""
     pages: dict[tuple[Format, bool], bytes] = field(default_factory=dict)
 
 
@@ -40,9 +42,13 @@ class MetricsPage:
             or rendered.second != second
         ):
             rendered = self._rendered = _Rendered(view, second)
-        key = form, compress
+        page, key = _page(view), (form, compress)
+        if form not in rendered.rests:
+            own = join(render(EXPORTER, view), form) + self._process.text(form)
+            rendered.rests[form] = page.counters(form) + own + EOF[form]
         if key not in rendered.pages:
-            rendered.pages[key] = self._assemble(view, form, compress=compress)
+            finish = page.gzip_followed_by if compress else page.followed_by
+            rendered.pages[key] = finish(rendered.rests[form])
         return rendered.pages[key]
 
     def named(self, view: View, form: Format, names: frozenset[str], *, compress: bool) -> bytes:
@@ -51,12 +57,6 @@ class MetricsPage:
         chosen = join((block for block in blocks if block.answers_to(names)), form)
         page = chosen + self._process.text(form, names) + EOF[form]
         return gzip.compress(page, GZIP_LEVEL) if compress else page
-
-    def _assemble(self, view: View, form: Format, *, compress: bool) -> bytes:
-        page = _page(view)
-        own = join(render(EXPORTER, view), form)
-        rest = page.counters(form) + own + self._process.text(form) + EOF[form]
-        return page.gzip_followed_by(rest) if compress else page.followed_by(rest)
 
 
 def _page(view: View) -> Page:
