@@ -3,6 +3,7 @@
 #   PYTHON=python3.12       which Python .venv is made with; else the newest there is
 #   ARGS="--port 9999"      more arguments for `make demo`
 #   PYTEST_ARGS="-k name"   more arguments for pytest
+#   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
 
 export PYTHON
 # crm_mon and cibadmin are in /usr/sbin, which is not in an ordinary user's PATH on Debian.
@@ -30,6 +31,8 @@ pytest = $(BIN)/pytest -m 'not browser and not suite' --cov --cov-report=term $(
 pytest_rest = { $(BIN)/pytest -m 'browser or suite' $(PYTEST_ARGS) || { \
 	code=$$?; [ $$code = 5 ] || (exit $$code) && \
 	echo 'WARNING: no test ran here: none is marked browser or suite, or PYTEST_ARGS left none'; }; }
+
+fuzz = $(BIN)/python -m tests.fuzz.crm_mon
 
 # sdist, from it the wheel, that into a virtual environment that has nothing of ours.
 package = rm -rf build dist && \
@@ -61,8 +64,13 @@ test: ## set up, then run the tests, with coverage; more arguments for pytest in
 	$(call timed,tests/setup.sh dev && $(pytest))
 
 .PHONY: test-all
-test-all: ## lint, the tests that `make test` leaves out, and the packages
-	$(call timed,tests/setup.sh dev && $(lint) && $(pytest_rest) && $(package))
+test-all: ## lint, the tests that `make test` leaves out, a minute of fuzzing, and the packages
+	$(call timed,tests/setup.sh dev && $(lint) && $(pytest_rest) && \
+		$(fuzz) -max_total_time=60 -verbosity=0 && $(package))
+
+.PHONY: fuzz
+fuzz: ## look for input that breaks the exporter, until interrupted; arguments in FUZZ_ARGS
+	$(call timed,tests/setup.sh dev && $(fuzz) $(FUZZ_ARGS))
 
 .PHONY: lint
 lint: ## ruff, mypy and shellcheck

@@ -33,7 +33,8 @@ _SHELL_WORD = re.compile(
     re.DOTALL,
 )
 # NAME=value, and what may stand in quotes: "name": "value", Name: value.
-_ASSIGNMENT = re.compile(r"""([\w.-]+)(?:\s*=|\\?["']\s*:|:\s)""")
+# Not from within a name, and without giving back of it: or a long word takes quadratic time.
+_ASSIGNMENT = re.compile(r"""(?<![\w.-])([\w.-]++)(?:\s*=|\\?["']\s*:|:\s)""")
 _USER_IN_URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
 
 Pairs = tuple[tuple[str, str], ...]

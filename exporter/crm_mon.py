@@ -334,7 +334,7 @@ def _replica(element: etree._Element, bundle: str, engine: str, nodes: dict[str,
 
     def is_address(resource: Resource) -> bool:
         head, _, address = resource.id.partition(f"{bundle}-ip-")
-        return not head and _ADDRESS.fullmatch(address) is not None
+        return resource.agent == _IP_AGENT and not head and _ADDRESS.fullmatch(address) is not None
 
     container = take(lambda r: r.id == f"{bundle}-{engine}-{index}")
     connection = take(lambda r: r.id == f"{bundle}-{index}")

@@ -1,6 +1,7 @@
 """Reading XML from a command that is trusted to run, and not to print what it should."""
 
 import math
+import re
 
 from lxml import etree
 
@@ -9,6 +10,10 @@ from exporter.errors import Outcome, PollError
 INFINITY = 1_000_000
 """Pacemaker's ("Scores" in Pacemaker Explained)."""
 
+# Not all that Python takes for numbers, and none that a float cannot hold: Prometheus would
+# refuse the whole page for it.
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _TRUE = frozenset({"true", "on", "yes", "y", "1"})
 _FALSE = frozenset({"false", "off", "no", "n", "0"})
 
@@ -36,7 +41,8 @@ def parse_document(data: bytes, command: str) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise MalformedError(f"{command} printed ill-formed XML: {error.msg}") from error
+        reason = " ".join(str(error.msg).split())
+        raise MalformedError(f"{command} printed ill-formed XML: {reason}") from error
     if root.getroottree().docinfo.doctype:
         raise MalformedError(f"{command} printed a document type definition, which is refused")
     return root
@@ -82,10 +88,7 @@ def to_flag(text: str | None) -> bool | None:
 
 def to_int(text: str | None) -> int | None:
     """Read an integer; None where it is missing, empty or none."""
-    try:
-        return int(text or "")
-    except ValueError:
-        return None
+    return int(text) if text and _INTEGER.fullmatch(text) else None
 
 
 def to_score(text: str | None) -> int | None:
@@ -99,10 +102,7 @@ def to_number(text: str) -> float | None:
     score = to_score(text)
     if score is not None:
         return score
-    try:
-        number = float(text)
-    except ValueError:
-        return None
+    number = float(text) if _DECIMAL.fullmatch(text) else math.nan
     return number if math.isfinite(number) else None
 
 

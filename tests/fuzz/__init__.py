@@ -1,0 +1,1 @@
+"""Looking for input that the exporter cannot stand: `make fuzz`, or CONTRIBUTING.md."""

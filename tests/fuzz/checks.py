@@ -1,0 +1,175 @@
+"""What must hold for any input whatever: PollError, or a page that Prometheus takes."""
+
+import math
+import re
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter import cib, crm_mon
+from exporter.errors import PollError
+from exporter.exposition import EOF, Format, join, render
+from exporter.families import CLUSTER
+from exporter.metrics import Kind
+from exporter.model import (
+    Bundle,
+    Cluster,
+    Configuration,
+    Node,
+    Replica,
+    Resource,
+    Role,
+    Snapshot,
+)
+from exporter.state import Observation
+
+Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+Read = TypeVar("Read")
+
+_EVERY_NAME = re.compile(".*", re.DOTALL)
+_TARGET_LABELS = {"cluster", "instance", "job"}
+
+
+def check(data: bytes) -> list[Observation]:
+    """Check an input as the output of crm_mon, and as that of cibadmin; return what was accepted.
+
+    Raises:
+        AssertionError: something does not hold.
+        Exception: what only PollError may be.
+
+    """
+    accepted = []
+    snapshot = _read(crm_mon.parse, data)
+    if snapshot is not None:
+        accepted.append(Observation(snapshot, attribute_names=_EVERY_NAME))
+    configuration = _read(cib.parse, data)
+    if configuration is not None:
+        accepted.append(Observation(_of_these_bundles(configuration), configuration))
+        for bundle in configuration.bundles:
+            cib.without_secrets(cib.parse_bundle(data, bundle))
+    for seen in accepted:
+        check_page(seen)
+    return accepted
+
+
+def _read(parse: Callable[[bytes], Read], data: bytes) -> Read | None:
+    try:
+        return parse(data)
+    except PollError as error:
+        message = str(error)
+        assert message, "an error that says nothing"
+        assert len(message.splitlines()) == 1, f"an error of several lines: {message!r}"
+        message.encode()  # it is logged
+        return None
+
+
+def _of_these_bundles(configuration: Configuration) -> Snapshot:
+    """Make a cluster in which the configuration is seen: its families are about bundles shown."""
+    node = Node("n", online=True)
+    container = Resource("c", "ocf:heartbeat:podman", Role.STARTED, active=True, nodes=(node,))
+    replicas = (Replica("0", container),)
+    return Snapshot(
+        Cluster(dc_elected=True, quorate=True),
+        nodes=(node,),
+        bundles=tuple(
+            Bundle(name, "podman", "", unique=False, managed=True, failed=False,
+                   maintenance=False, replicas=replicas)
+            for name in configuration.bundles
+        ),
+    )  # fmt: skip
+
+
+def page(seen: Observation, form: Format = Format.TEXT) -> str:
+    """The cluster families in a format, as a whole page."""
+    return (join(render(CLUSTER, seen), form) + EOF[form]).decode()
+
+
+def check_page(seen: Observation) -> None:
+    """Check that both formats read back as what the families said, and that this makes sense."""
+    expected = _declared(seen)
+    for form in Format:
+        assert _parsed(page(seen, form), form) == expected
+    for _, labels in expected:
+        assert not _TARGET_LABELS & dict(labels).keys(), labels
+    _check_bundles(expected)
+
+
+def _declared(seen: Observation) -> Series:
+    found = {}
+    for family in CLUSTER:
+        for values, value in family.collect(seen):
+            key = family.name, frozenset(zip(family.labels, values, strict=True))
+            assert key not in found, key
+            # Go's parser refuses what is out of range, where Python's float() gives infinity.
+            assert -math.inf < value < math.inf, (key, value)
+            assert abs(value) <= 2**1023, f"{key}: too large for a float"
+            assert family.kind is not Kind.COUNTER or value >= 0, (key, value)
+            found[key] = float(value)
+    return found
+
+
+def _parsed(text: str, form: Format) -> Series:
+    found = {}
+    parser = parse_openmetrics if form is Format.OPENMETRICS else parse_text
+    names = set()
+    for family in parser(text):
+        assert family.name not in names, f"{family.name} has two heads"
+        names.add(family.name)
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found, f"two series: {key}"
+            found[key] = float(sample.value)
+    return found
+
+
+def _check_bundles(series: Series) -> None:
+    """What operators count on, however odd the cluster."""
+    counts: dict[tuple[str, str], float] = defaultdict(float)
+    for (name, labels), value in series.items():
+        if name.startswith("pacemaker_bundle_"):
+            counts[name, dict(labels)["bundle"]] += value
+    bundles = {bundle for name, bundle in counts if name == "pacemaker_bundle_replicas"}
+    for bundle in bundles:
+
+        def count(name: str, bundle: str = bundle) -> float:
+            return counts[f"pacemaker_bundle_{name}", bundle]
+
+        assert count("replicas_in_role") == count("replicas")
+        assert count("replica_role") == count("replicas")
+        assert count("replica_ready") == count("replicas_ready")
+        assert count("replicas_promoted_ready") <= count("replicas_ready")
+        assert count("replicas_ready") <= count("replicas_running") <= count("replicas")
+        assert count("replicas_per_host_max") <= count("replicas_running")
+        assert (count("running_nodes") > 0) == (count("replicas_per_host_max") > 0)
+
+
+_SAMPLE = re.compile(r"^([^#].*)$", re.MULTILINE)
+
+
+def complaints_of_promtool(seen: Observation, promtool: str) -> Iterator[str]:
+    """What Prometheus' own parsers, in promtool, have against a page in either format."""
+    with tempfile.TemporaryDirectory() as directory:
+        # It takes OpenMetrics only to make blocks of it, and then only with timestamps.
+        file = Path(directory, "page")
+        stamped = _SAMPLE.sub(r"\1 1", page(seen, Format.OPENMETRICS))
+        file.write_text(stamped, encoding="utf-8", newline="")
+        blocks = ("tsdb", "create-blocks-from", "openmetrics", str(file), f"{directory}/data")
+        for arguments, text in ((("check", "metrics"), page(seen)), (blocks, "")):
+            done = subprocess.run(
+                (promtool, *arguments),
+                input=text.encode(),
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+            if done.returncode:
+                yield f"promtool {' '.join(arguments[:2])}: {done.stderr.decode()}"

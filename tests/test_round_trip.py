@@ -1,0 +1,111 @@
+"""What must hold for every cluster: written as XML, read, rendered, and read by Prometheus."""
+
+import os
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter import crm_mon
+from exporter.history import History
+from exporter.model import Bundle, Cluster, NodeAttribute, Replica, Resource, Role, Snapshot
+from exporter.state import Observation
+from tests.fuzz import checks
+from tests.fuzz.mutate import mutate
+from tests.fuzz.seeds import seeds
+from tests.support import see
+from tests.support.strategies import snapshots, successions
+from tests.support.writer import Flavour, spoken, write
+
+IN_CI = bool(os.environ.get("CI"))
+
+
+def quick(examples: int) -> settings:
+    """The same examples at every run of CI; and a failure anywhere can be had again."""
+    return settings(max_examples=examples, deadline=None, derandomize=IN_CI, print_blob=True)
+
+
+@pytest.mark.parametrize("flavour", Flavour)
+@quick(60)
+@given(snapshot=snapshots())
+def test_what_is_written_is_read_back(flavour: Flavour, snapshot: Snapshot) -> None:
+    assert crm_mon.parse(write(snapshot, flavour)) == spoken(snapshot, flavour)
+
+
+@pytest.mark.parametrize("flavour", Flavour)
+@pytest.mark.parametrize(
+    "capture",
+    [
+        "1.1.18/e02-promoted.legacy",
+        "2.1.5/e11-unique-1-down",
+        "3.0.2/e19-on-remote-and-guest",
+        "live-2.1.5/03c-rabbitmq-stop-failed-blocked",
+        "live-2.1.5/12-quorum-lost",
+        "live-2.1.5/15a-startup-before-dc",
+    ],
+)
+def test_what_was_captured_is_read_back(capture: str, flavour: Flavour) -> None:
+    snapshot = crm_mon.parse(see.captured(f"{capture}.xml"))
+    assert crm_mon.parse(write(snapshot, flavour)) == spoken(snapshot, flavour)
+
+
+@quick(100)
+@given(snapshot=snapshots())
+def test_every_page_is_read_as_it_was_meant(snapshot: Snapshot) -> None:
+    checks.check_page(Observation(snapshot))
+
+
+@quick(100)
+@given(polls=successions())
+def test_counters(polls: list[Snapshot]) -> None:
+    history = History()
+    for snapshot in polls:
+        before, history = history, history.after(snapshot)
+        for bundle in snapshot.bundles:
+            was, now = before.of(bundle.id), history.of(bundle.id)
+            assert 0 <= now.role_changes - was.role_changes <= len(bundle.replicas)
+            assert 0 <= now.promotions - was.promotions <= now.role_changes - was.role_changes
+            assert snapshot.authoritative or now == was
+        if snapshot.authoritative:
+            assert history.bundles.keys() == {bundle.id for bundle in snapshot.bundles}
+
+
+@quick(400)
+@given(
+    original=st.sampled_from(list(seeds())),
+    seed=st.integers(0, 2**64),
+    times=st.integers(1, 4),
+)
+def test_whatever_crm_mon_prints_gives_a_page_or_an_error(
+    original: bytes, seed: int, times: int
+) -> None:
+    source = random.Random(seed)
+    data = original
+    for _ in range(times):
+        data = mutate(data, source)
+    checks.check(data)
+
+
+def test_a_primitive_named_as_if_it_were_an_address() -> None:
+    def resource(name: str, agent: str) -> Resource:
+        return Resource(name, agent, Role.STARTED, active=True)
+
+    primitive = resource("web-ip-cafe", "ocf:heartbeat:apache")
+    replica = Replica(
+        "0",
+        resource("web-podman-0", "ocf:heartbeat:podman"),
+        connection=resource("web-0", "ocf:pacemaker:remote"),
+        primitive=primitive,
+    )
+    bundle = Bundle("web", "podman", "", unique=False, managed=True, failed=False,
+                    maintenance=False, replicas=(replica,))  # fmt: skip
+    snapshot = Snapshot(Cluster(api_version="2.25", dc_elected=False), bundles=(bundle,))
+    assert crm_mon.parse(write(snapshot, Flavour.MODERN)).bundles == (bundle,)
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "1_0.5"])
+def test_a_number_that_only_python_takes_for_one_is_a_text(text: str) -> None:
+    written = NodeAttribute("n", "version", text, None)
+    snapshot = Snapshot(Cluster(api_version="2.25", dc_elected=False), attributes=(written,))
+    assert crm_mon.parse(write(snapshot, Flavour.MODERN)).attributes == (written,)
