@@ -1,7 +1,7 @@
 # `make` lists the targets. demo and test need nothing but python3, python3-venv, make and apt
 # on Debian 12: tests/setup.sh gets the rest. Variables:
 #   PYTHON=python3.12       which Python .venv is made with; else the newest there is
-#   ARGS="--port 9999"      more arguments for `make demo`
+#   ARGS="--log.level=debug" more arguments for `make demo`
 #   PYTEST_ARGS="-k name"   more arguments for pytest
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
 

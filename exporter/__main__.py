@@ -30,6 +30,8 @@ log = logging.getLogger("exporter")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,30 +40,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["show"]:
             return _show(settings.parse_show(words[1:]))
-        return _export(settings.parse(words))
+        chosen = settings.parse(words)
     except settings.UsageError as error:
         print(f"{settings.PROGRAM}: {error} (see --help)", file=sys.stderr)
         return EXIT_USAGE
+    logs.configure(chosen.log_level, chosen.log_format)
+    try:
+        return _export(chosen)
+    except Exception:
+        # Not to go on, but to leave it where people look for what happened, in one line.
+        log.critical("a bug in the exporter: please report it", exc_info=True)
+        return EXIT_BUG
 
 
 def _show(chosen: ShowSettings) -> int:
     """Print the cluster as the exporter understands it."""
     from exporter import show  # noqa: PLC0415 - what it needs would cost the exporter memory
 
-    clock = SystemClock()
+    stop, clock = threading.Event(), SystemClock()
     try:
-        site = _site(chosen, clock, _stop_on_signals())
+        site = _site(chosen, clock, stop)
     except OSError as error:
         print(f"{settings.PROGRAM} show: {_unreadable(chosen, error)}", file=sys.stderr)
         return EXIT_FAILURE
+    _stop_on_signals(stop)
     return show.run(site, clock, chosen)
 
 
 def _export(chosen: Settings) -> int:
     """Poll and serve, or poll once."""
-    logs.configure(chosen.log_level, chosen.log_format)
-    stop = _stop_on_signals()
-    clock = SystemClock()
+    stop, clock = threading.Event(), SystemClock()
     identity = Identity(
         version=__version__,
         revision=__revision__,
@@ -74,6 +82,7 @@ def _export(chosen: Settings) -> int:
     except OSError as error:
         log.error("%s", _unreadable(chosen, error))  # noqa: TRY400 - one line
         return EXIT_FAILURE
+    _stop_on_signals(stop)
     poller = Poller(
         site,
         clock,
@@ -81,6 +90,11 @@ def _export(chosen: Settings) -> int:
         timeout=chosen.poll_timeout,
         selection=chosen.selection,
     )
+    if chosen.poll_max_age < max(chosen.poll_interval, chosen.poll_timeout) + chosen.poll_timeout:
+        log.warning(
+            "with this --poll.max-age data is withdrawn when crm_mon takes nearly --poll.timeout:"
+            " the next answer may come twice as late"
+        )
     if chosen.demo:
         log.warning("DEMONSTRATION: what is shown is not a real cluster")
     if chosen.once:
@@ -95,11 +109,11 @@ def _export(chosen: Settings) -> int:
     return 0
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+def _stop_on_signals(stop: threading.Event) -> None:
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
-    return stop
+    # Inherited as ignored, it would have the kernel reap our commands.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _unreadable(chosen: Settings | ShowSettings, error: OSError) -> str:
@@ -150,7 +164,13 @@ def _once(poller: Poller, identity: Identity, clock: SystemClock) -> int:
     page = view.sighting.page if view.sighting else EMPTY
     blocks = (*page.blocks, *render(EXPORTER, view))
     gauges = (block for block in blocks if block.kind is Kind.GAUGE)
-    sys.stdout.buffer.write(join(gauges, Format.TEXT))
+    try:
+        # A file of its own: sys.stdout may be closed, or write in parts without a word.
+        with open(1, "wb", closefd=False) as out:
+            out.write(join(gauges, Format.TEXT))
+    except OSError as failure:
+        log.error("cannot write the metrics: %s", failure.strerror)  # noqa: TRY400 - one line
+        return EXIT_FAILURE
     return EXIT_FAILURE if error else 0
 
 
@@ -160,7 +180,7 @@ async def _serve(
     """Serve and poll until a signal comes, or a bug ends one of the two."""
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, asked_to_stop.set)
     for listening in sockets:
         address = ListenAddress(*listening.getsockname()[:2])

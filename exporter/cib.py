@@ -13,11 +13,10 @@ from lxml import etree
 from exporter.command import Commands, Completed, last_line
 from exporter.crm_mon import DISCONNECTED, INSUFFICIENT_PRIVILEGES
 from exporter.errors import Outcome, PollError
-from exporter.model import Ban, BundleConfiguration, Configuration
+from exporter.model import ENGINES, Ban, BundleConfiguration, Configuration
 from exporter.xml import MalformedError, parse_document, required, to_int, to_score, where
 
 REQUEST = ("--query", "--local")
-_ENGINES = ("podman", "docker", "rkt")
 _BOOTSTRAP = "cib-bootstrap-options"
 
 HIDDEN = "(hidden)"
@@ -142,7 +141,7 @@ def parse_bundle(data: bytes, bundle_id: str) -> BundleDetails:
     if element is None:
         known = f"there are {', '.join(found)}" if found else "there are none"
         raise UnknownBundleError(f"no bundle {bundle_id}: {known}")
-    engine = next(element.iterchildren(*_ENGINES), None)
+    engine = next(element.iterchildren(*ENGINES), None)
     primitive = element.find("primitive")
     return BundleDetails(
         id=bundle_id,
@@ -198,7 +197,7 @@ def _property(configuration: etree._Element, name: str) -> str:
 
 def _bundle(element: etree._Element) -> BundleConfiguration:
     """Read a bundle as Pacemaker's scheduler does: what is no number counts as not set."""
-    engine = next(element.iterchildren(*_ENGINES), element)
+    engine = next(element.iterchildren(*ENGINES), element)
     # `masters` is the name of promoted-max before 2.0. Only a primitive can be promoted.
     promoted_max = to_int(engine.get("promoted-max", engine.get("masters")))
     return BundleConfiguration(
@@ -216,11 +215,14 @@ def _preferences(configuration: etree._Element) -> Iterator[Ban]:
         # With a lifetime, node and score are in a rule.
         rule = element.find("rule")
         node = element.find("rule/expression[@attribute='#uname']")
+        score = to_score((element if rule is None else rule).get("score")) or 0
+        if score <= 0:
+            continue  # a ban, which crm_mon lists
         yield Ban(
             constraint=constraint,
             resource=element.get("rsc", ""),
             node=element.get("node") or (node.get("value") if node is not None else None) or "",
-            score=to_score((element if rule is None else rule).get("score")) or 0,
+            score=score,
             promoted_only=element.get("role", "").lower() in {"promoted", "master"},
         )
 

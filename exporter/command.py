@@ -89,38 +89,38 @@ class SystemCommands:
             raise Stopped
         self._refuse_a_second()
         full = self._full(argv)
-        try:
-            process = subprocess.Popen(
-                full,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._environment,
-                process_group=0,
-            )
-        except OSError as error:
-            hint = "; check its path" if error.errno in _WRONG_PATH else ""
-            raise PollError(
-                Outcome.NOT_FOUND, f"{full[0]} cannot be started: {error.strerror}{hint}"
-            ) from error
         out, err = bytearray(), bytearray()
-        try:
-            for _ in _output(process, out, err):
+        with contextlib.ExitStack() as held:
+            try:
+                # First what may fail for want of descriptors, then the process.
+                selector = held.enter_context(selectors.DefaultSelector())
+                process = subprocess.Popen(
+                    full,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=self._environment,
+                    process_group=0,
+                )
+            except OSError as error:
+                hint = "; check its path" if error.errno in _WRONG_PATH else ""
+                raise PollError(
+                    Outcome.NOT_FOUND, f"{full[0]} cannot be started: {error.strerror}{hint}"
+                ) from error
+            held.callback(self._end, process)
+            for _ in _output(process, selector, out, err):
                 if self._stop.is_set():
                     raise Stopped
                 if time.monotonic() >= deadline:
                     raise PollError(
-                        Outcome.TIMEOUT,
-                        f"{argv[0]} gave no answer within {timeout:.3g} s and was killed",
+                        Outcome.TIMEOUT, f"{argv[0]} gave no answer within {timeout:.3g} s"
                     )
                 if len(out) > self._output_limit:
                     raise PollError(
                         Outcome.TOO_LARGE,
-                        f"{argv[0]} printed more than {self._output_limit} bytes and was killed",
+                        f"{argv[0]} printed more than {self._output_limit} bytes",
                     )
                 del err[:-STDERR_LIMIT]  # the reason stands last
-        finally:
-            self._end(process)
         stderr = err.decode(errors="replace")
         if self._prefix and process.returncode in {126, 127}:
             # What env, shells and container engines say of a command that they cannot start.
@@ -168,24 +168,28 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
 
 
-def _output(process: subprocess.Popen[bytes], out: bytearray, err: bytearray) -> Iterator[None]:
+def _output(
+    process: subprocess.Popen[bytes],
+    selector: selectors.BaseSelector,
+    out: bytearray,
+    err: bytearray,
+) -> Iterator[None]:
     """Collect what a command prints until it has ended, pausing every TICK for the caller."""
-    with selectors.DefaultSelector() as selector:
-        for pipe, buffer in ((process.stdout, out), (process.stderr, err)):
-            if pipe:
-                selector.register(pipe, selectors.EVENT_READ, buffer)
-        while selector.get_map():
-            # Looked at first: what was printed before the end is then read after it.
-            ended = _ended_within(process, 0)
-            ready = selector.select(0 if ended else TICK)
-            for key, _ in ready:
-                chunk = os.read(key.fd, CHUNK)
-                key.data.extend(chunk)
-                if not chunk:
-                    selector.unregister(key.fileobj)
-            if ended and not ready:
-                return  # and something that it started holds the pipes open
-            yield
+    for pipe, buffer in ((process.stdout, out), (process.stderr, err)):
+        if pipe:
+            selector.register(pipe, selectors.EVENT_READ, buffer)
+    while selector.get_map():
+        # Looked at first: what was printed before the end is then read after it.
+        ended = _ended_within(process, 0)
+        ready = selector.select(0 if ended else TICK)
+        for key, _ in ready:
+            chunk = os.read(key.fd, CHUNK)
+            key.data.extend(chunk)
+            if not chunk:
+                selector.unregister(key.fileobj)
+        if ended and not ready:
+            return  # and something that it started holds the pipes open
+        yield
     while not _ended_within(process, TICK):
         yield
 

@@ -18,6 +18,7 @@ from exporter.collectors import Collector
 from exporter.command import Commands, Completed, last_line
 from exporter.errors import Outcome, PollError
 from exporter.model import (
+    ENGINES,
     Ban,
     Bundle,
     Cluster,
@@ -68,8 +69,7 @@ INSUFFICIENT_PRIVILEGES = 4
 
 _ROLES = {role.value: role for role in Role} | {"master": Role.PROMOTED, "slave": Role.UNPROMOTED}
 _NODE_TYPES = {kind.value: kind for kind in (NodeType.MEMBER, NodeType.REMOTE, NodeType.PING)}
-_ENGINES = frozenset({"podman", "docker", "rkt"})
-_CONTAINER_AGENTS = frozenset(f"ocf:heartbeat:{engine}" for engine in _ENGINES)
+_CONTAINER_AGENTS = frozenset(f"ocf:heartbeat:{engine}" for engine in ENGINES)
 _CONNECTION_AGENT = "ocf:pacemaker:remote"
 _IP_AGENT = "ocf:heartbeat:IPaddr2"
 _OPERATION_KEY = re.compile(r"(?P<resource>.+?)_(?P<task>migrate_to|migrate_from|[^_]+)_\d+")
@@ -106,6 +106,10 @@ class CrmMon:
         self._commands = commands
         self._path = path
         self._known = requests(collectors)
+        self._requests = self._known
+
+    def forget(self) -> None:
+        """Try the best request again: Pacemaker may have been upgraded."""
         self._requests = self._known
 
     def ask(self, timeout: float) -> Completed:
@@ -304,7 +308,7 @@ def _bundle(element: etree._Element, nodes: dict[str, Node]) -> Bundle:
     engine = element.get("type", "")
     return Bundle(
         id=bundle,
-        engine=engine if engine in _ENGINES else "unknown",
+        engine=engine if engine in ENGINES else "unknown",
         image=element.get("image", ""),
         unique=flag(element, "unique"),
         managed=flag(element, "managed", default=True),

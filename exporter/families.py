@@ -510,7 +510,8 @@ _history_gauge(
     "pacemaker_resource_failures",
     "Fail-count of the resource on the node, INFINITY as 1000000; 0 when it has a history there"
     " and no failure. It stays after recovery, until cleanup or failure-timeout. That of a"
-    " primitive in a bundle is on its guest node, that of a container on the host.",
+    " primitive in a bundle is on its guest node, that of a container on the host. crm_mon lists"
+    " none for a resource without any operation in the history.",
     lambda entry: entry.fail_count,
 )
 _history_gauge(
@@ -588,8 +589,9 @@ def fencing_last_action(seen: Observation) -> Iterator[Sample]:
 @CLUSTER.gauge(
     "pacemaker_location_ban_score",
     "Score of each negative location constraint, and of those above 0 that a move left behind"
-    " (cli-prefer-, read from the CIB); INFINITY as 1000000. origin is cli for what a command such"
-    " as pcs resource move or ban left until it is cleared, else config.",
+    " (cli-prefer-, from the CIB, absent while that could not be read); INFINITY as 1000000. origin"
+    " is cli for what a command such as pcs resource move or ban left until it is cleared, else"
+    " config.",
     ("constraint", "resource", "node", "promoted_only", "origin"),
     Collector.BANS,
 )
@@ -723,12 +725,13 @@ def cib_reads(view: View) -> Iterator[Sample]:
 
 _exporter_gauge(
     "pacemaker_exporter_last_poll_timestamp_seconds",
-    "End of the last poll.",
+    "End of the last poll. Absent before the first.",
     lambda view: view.state.last_poll_time,
 )
 _exporter_gauge(
     "pacemaker_exporter_snapshot_timestamp_seconds",
-    "Start of the crm_mon that gave the last good snapshot; kept when that is withdrawn.",
+    "Start of the crm_mon that gave the last good snapshot; kept when that is withdrawn. Absent"
+    " before the first.",
     lambda view: view.state.snapshot_time,
 )
 _exporter_gauge(
@@ -755,7 +758,7 @@ _exporter_gauge(
 
 @EXPORTER.gauge(
     "pacemaker_exporter_unreadable_times",
-    "Times in the last good snapshot that could not be read, and whose metrics are absent.",
+    "Times in the snapshot that could not be read and are left out. Absent without a snapshot.",
 )
 def unreadable_times(view: View) -> Iterator[Sample]:
     """What is left out is counted."""

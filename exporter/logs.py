@@ -16,8 +16,9 @@ def configure(level: str, form: str) -> None:
     handler.addFilter(_small_level)
     handler.setFormatter(_formatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What clients send is not an event of ours, and its advice is about another program.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
 def _formatter(form: str) -> logging.Formatter:

@@ -114,6 +114,10 @@ class Resource:
         return self.role in TRANSITIONAL_ROLES or self.pending.lower() not in {"", "monitoring"}
 
 
+ENGINES = ("podman", "docker", "rkt")
+"""The container engines that Pacemaker knows, or knew: rkt until 3.0."""
+
+
 class ComponentKind(StrEnum):
     """What Pacemaker makes of a bundle for each replica ("Bundles" in Pacemaker Explained)."""
 

@@ -108,8 +108,11 @@ class Poller:
             self._failure.began(failure, started)
             if outcome is Outcome.NOT_CONNECTED:
                 # Not a view that got lost: this node has left the cluster.
+                if sighting is not None:
+                    # It may come back under another name, or with another Pacemaker.
+                    self._local_node.forget()
+                    self._crm_mon.forget()
                 sighting = None
-                self._local_node.forget()
         else:
             self._failure.ended()
             observation = self._observe(snapshot, started + self._timeout)
@@ -131,6 +134,7 @@ class Poller:
             "polled",
             extra={
                 "outcome": outcome.value,
+                "reason": str(error or ""),
                 "seconds": round(now - started, 3),
                 "crm_mon_seconds": round(asked - started, 3),
             },
@@ -192,7 +196,10 @@ class _ConfigurationReader:
         last_change = snapshot.cluster.last_change
         changed = self._configuration is not None and last_change != self._last_change
         if changed or now >= self._due:
-            self._configuration = self._read(_within(deadline - now))
+            found = self._read(_within(deadline - now))
+            # One that is known to be current stays, though it could not be read once more.
+            if found is not None or changed:
+                self._configuration = found
             self._last_change = last_change
         return self._configuration
 
@@ -222,6 +229,7 @@ class _LocalNode:
         self._clock = clock
         self._name = ""
         self._due = -math.inf
+        self._told = False
 
     def forget(self) -> None:
         """Ask again: the node may come back under another name."""
@@ -234,9 +242,12 @@ class _LocalNode:
         if not self._name and now >= self._due:
             self._due = now + CIB_INTERVAL
             self._name = self._ask(_within(deadline - now))
-        if self._name:
-            return self._name
-        return crm_node.by_host_name(self._site.host_name, (node.name for node in snapshot.nodes))
+        nodes = (node.name for node in snapshot.nodes)
+        name = self._name or crm_node.by_host_name(self._site.host_name, nodes)
+        if not name and not self._told:
+            log.warning("cannot tell which node of the cluster this is: pacemaker_view_dc stays 0")
+        self._told = not name
+        return name
 
     def _ask(self, timeout: float) -> str:
         try:

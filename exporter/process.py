@@ -24,7 +24,9 @@ class ProcessMetrics:
 
     def text(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
         """Return the families, or the named ones, without what closes a page."""
-        registry = self._registry.restricted_registry(names) if names else self._registry
+        # It goes by the names of samples; a counter's family has another in OpenMetrics.
+        samples = names | {f"{name}_total" for name in names}
+        registry = self._registry.restricted_registry(samples) if names else self._registry
         if form is Format.OPENMETRICS:
             text: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # theirs
             return text.removesuffix(EOF[form])

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
+
+from tests.support.fakes import ScriptedCommands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -47,6 +51,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert found == path.read_text(encoding="utf-8"), f"not as {path} has it"
 
     return check
+
+
+@pytest.fixture
+def clock() -> Iterator[FrozenDateTimeFactory]:
+    """Time that stands still until the test lets it go on."""
+    with freeze_time("2026-11-22 12:00:00") as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen
+
+
+@pytest.fixture
+def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
+    """A cluster that answers as the test says."""
+    return ScriptedCommands(clock)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -155,6 +155,11 @@ class TestFailures:
         (action,) = snapshot(f"<failures>{failure}</failures>").failed_actions
         assert action == FailedAction(resource, "a", task, "Timed Out", "1")
 
+    def test_the_same_action_listed_twice_counts_twice(self) -> None:
+        failure = '<failure op_key="p_stop_0" node="a" exitcode="1" status="complete"/>'
+        found = shown(snapshot(f"<failures>{failure * 2}</failures>"), "pacemaker_failed_actions")
+        assert list(found.values()) == [2]
+
     def test_failed_actions_are_counted(self) -> None:
         seen = crm_mon.parse(see.captured("live-2.1.5/03b-galera-replica-failed.xml"))
         where = 'bundle="galera-bundle",replica='
@@ -242,6 +247,7 @@ class TestConstraints:
             '<rsc_location id="cli-prefer-ip" rsc="ip" node="a" score="INFINITY"/>'
             f'<rsc_location id="cli-prefer-db" rsc="db" role="Promoted">{rule}</rsc_location>'
             '<rsc_location id="location-x" rsc="x" node="a" score="INFINITY"/>'
+            '<rsc_location id="cli-prefer-y" rsc="y" node="a" score="-INFINITY"/>'
         )
         body = f"<configuration><constraints>{constraints}</constraints></configuration>"
         assert cib.parse(f"<cib>{body}</cib>".encode()).preferences == (

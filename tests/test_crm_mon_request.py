@@ -132,6 +132,18 @@ def test_no_other_failure_makes_it_ask_twice(completed: Completed) -> None:
     assert commands.asked == [BEST]
 
 
+def test_it_can_be_made_to_forget() -> None:
+    """Pacemaker was upgraded while it was stopped: the old request may still be understood."""
+    commands = FakeCommands(*OLD)
+    ask = CrmMon(commands, "crm_mon")
+    ask.ask(10)
+    commands.knows = TODAY
+    commands.asked.clear()
+    ask.forget()
+    ask.ask(10)
+    assert commands.asked == [BEST]
+
+
 def test_a_failure_of_the_old_request_does_not_forget_it() -> None:
     commands = FakeCommands(*OLD)
     ask = CrmMon(commands, "crm_mon")

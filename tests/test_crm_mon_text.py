@@ -1,12 +1,15 @@
-"""The reader of crm_mon's text, on texts that crm_mon 2.1.5 printed.
+"""The readers of crm_mon's text, on texts that crm_mon 2.1.5 printed.
 
-All of them are from real runs of `crm_mon -1 --inactive`, or with --show-detail, over CIBs of
-Pacemaker's scheduler suite and of tests/support/states.py; cut down to the lines that matter.
+The lines are from real runs of `crm_mon -1 --inactive`, or with --show-detail, over CIBs of
+Pacemaker's scheduler suite and of tests/support/states.py: whole texts about bundles, cut down to
+what matters, and for the rest one line of each kind put together, with other names.
 """
 
 import pytest
 
+from tests.support import crm_mon_text_resources
 from tests.support.crm_mon_text import Bundle, Line, Replica, read
+from tests.support.crm_mon_text_resources import Ban, FailCount, Failure, Listed, Node
 
 UNCLEAN = """\
 Node List:
@@ -213,5 +216,168 @@ def test_states_of_a_line(
 
 
 def test_unknown_line_in_a_bundle_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"no line of a resource in a bundle: '    \* Something"):
+    with pytest.raises(ValueError, match=r"no line of a resource: '    \* Something"):
         read("  * Container bundle: a-bundle [a]:\n    * Something new\n")
+
+
+RESOURCES = """\
+Cluster Summary:
+  * Stack: corosync
+  * Current DC: node-a (version 2.1.5-a3f44794f94) - partition WITHOUT quorum
+  * Last updated: Sat Aug  1 00:00:00 2026
+  * 4 nodes configured
+  * 14 resource instances configured (1 DISABLED, 2 BLOCKED from further action due to failure)
+
+Node List:
+  * Node node-c: UNCLEAN (offline)
+  * Node node-d: online (health is RED)
+  * Online: [ node-a node-b ]
+  * RemoteOFFLINE: [ far ]
+
+Full List of Resources:
+  * one\t(ocf:pacemaker:Dummy):\t Stopped node-a (LOCKED)
+  * Resource Group: web (unmanaged, disabled):
+    * address\t(ocf:heartbeat:IPaddr2):\t FAILED node-a (blocked)
+  * Clone Set: disk-clone [disk] (promotable):
+    * Resource Group: disk:0:
+      * drbd\t(ocf:linbit:drbd):\t Started [ node-a node-b ]
+    * Promoted: [ node-a ]
+    * Stopped (not installed): [ node-c node-d ]
+  * Clone Set: numbered [fence] (unique):
+    * fence:0\t(stonith:ssh):\t Starting node-b
+  * Container bundle: web-bundle [web:1]:
+    * web-bundle-docker-0\t(ocf:heartbeat:docker):\t Started node-a
+  * last\t(lsb:last):\t ORPHANED Stopped
+
+Node Attributes:
+  * Node: node-a:
+    * pingd                           \t: 3         \t: Connectivity is degraded (Expected=4)
+    * some-text                       \t: a b\x20\x20
+
+Migration Summary:
+  * Node: node-a:
+    * fence:0: migration-threshold=3 fail-count=1000000 last-failure='Wed Feb 17 06:13:10 2038'
+
+Failed Resource Actions:
+  * address 10s-interval monitor on node-a could not be executed (Timed Out) at Fri Jan  1 2038
+  * one probe on node-b returned 'not installed'
+
+Negative Location Constraints:
+  * cli-ban-one\tprevents one from running on node-b
+  * other\tprevents disk-clone from running in Promoted role on node-a
+
+Tickets:
+  * ticketA: granted [standby]
+  * ticketB: revoked last-granted="Tue Mar 13 20:15:36 2012"
+"""
+
+IN_DETAIL = """\
+Cluster Summary:
+  * Current DC: NONE
+  * 1 node configured
+  * 1 resource instance configured
+
+Node List:
+  * Node node-a (1): standby (with active resources), feature set <3.15.1
+  * GuestNode web-bundle-0@: OFFLINE
+
+Full List of Resources:
+  * No resources
+
+Operations:
+  * Node: node-a (1):
+    * web: migration-threshold=3:
+      * (17) probe
+      * (18) monitor: interval="10000ms"
+    * web:1: migration-threshold=3 fail-count=2 last-failure='Wed Feb 17 06:13:10 2038':
+
+Failed Resource Actions:
+  * web_monitor_10000 on web-bundle-0 'error' (1): call=143, status='Error', queued=0ms, exec=0ms
+
+Negative Location Constraints:
+  * other\tprevents disk-clone from running on web-bundle-0@node-a
+"""
+
+
+def test_resources_and_what_they_are_nested_in() -> None:
+    rest = crm_mon_text_resources.read(RESOURCES)
+    assert [(i.line.name, i.group, i.clone) for i in rest.instances] == [
+        ("one", "", ""),
+        ("address", "web", ""),
+        ("drbd", "disk:0", "disk-clone"),
+        ("fence:0", "", "numbered"),
+        ("last", "", ""),
+    ]
+    assert [i.line.name for i in rest.instances if i.promotable] == ["drbd"]
+    assert [i.line.name for i in rest.instances if i.anonymous] == ["drbd"]
+    assert rest.lists == (
+        Listed("disk-clone", "Promoted", ("node-a",)),
+        Listed("disk-clone", "Stopped", ("node-c", "node-d")),
+    )
+    one, address, drbd, fence, last = (instance.line for instance in rest.instances)
+    assert one.role == "Stopped"
+    assert one.flags == {"LOCKED"}
+    assert address.failed
+    assert drbd.hosts == ("node-a", "node-b")
+    assert (fence.agent, fence.role) == ("stonith:ssh", "Starting")
+    assert last.orphaned
+
+
+def test_summary_and_nodes() -> None:
+    rest = crm_mon_text_resources.read(RESOURCES)
+    assert (rest.summary.dc, rest.summary.quorum) == ("node-a", False)
+    assert rest.summary.counts == {"node": 4, "resource instance": 14, "DISABLED": 1, "BLOCKED": 2}
+    assert rest.nodes == (
+        Node("node-c", "", "UNCLEAN (offline)", None, None, None),
+        Node("node-d", "", "online", None, "RED", None),
+        Node("node-a", "", "online", None, None, None),
+        Node("node-b", "", "online", None, None, None),
+        Node("far", "Remote", "OFFLINE", None, None, None),
+    )
+
+
+def test_sections_after_the_resources() -> None:
+    rest = crm_mon_text_resources.read(RESOURCES)
+    last = "Wed Feb 17 06:13:10 2038"
+    assert rest.attributes == {("node-a", "pingd"): "3", ("node-a", "some-text"): "a b"}
+    assert rest.fail_counts == (FailCount("fence:0", "node-a", 3, 1_000_000, last),)
+    assert rest.failures == (
+        Failure("address", "monitor", "node-a"),
+        Failure("one", "probe", "node-b"),
+    )
+    assert rest.bans == (
+        Ban("cli-ban-one", "one", "node-b", promoted=False),
+        Ban("other", "disk-clone", "node-a", promoted=True),
+    )
+    assert rest.tickets == {"ticketA": (True, True), "ticketB": (False, False)}
+
+
+def test_sections_in_detail() -> None:
+    rest = crm_mon_text_resources.read(IN_DETAIL)
+    assert (rest.summary.dc, rest.summary.quorum) == (None, None)
+    assert rest.nodes == (
+        Node("node-a", "", "standby (with active resources)", "1", None, "<3.15.1"),
+        Node("web-bundle-0", "Guest", "OFFLINE", None, None, None),
+    )
+    assert rest.instances == ()
+    assert rest.failures == (Failure("", "web_monitor_10000", "web-bundle-0", "Error", "1"),)
+    assert rest.bans == (Ban("other", "disk-clone", "web-bundle-0", promoted=False),)
+    assert rest.history == (
+        FailCount("web", "node-a", 3, 0, None),
+        FailCount("web:1", "node-a", 3, 2, "Wed Feb 17 06:13:10 2038"),
+    )
+    assert rest.fail_counts == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Something New:\n  * of crm_mon\n",
+        "Full List of Resources:\n  * Something new\n",
+        "Node List:\n  * Node node-a: Something new\n",
+        "Tickets:\n  * ticketA: lost\n",
+    ],
+)
+def test_what_is_not_known_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no "):
+        crm_mon_text_resources.read(text)

@@ -4,12 +4,10 @@ import filecmp
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 import exporter.demo
@@ -22,13 +20,6 @@ from tests.support import demo, see
 
 DIRECTORY = Path(exporter.demo.__file__).parent
 TIMELINE = json.loads((DIRECTORY / "timeline.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-22 12:00:00") as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
 
 
 def ask(commands: DemoCommands) -> Snapshot:

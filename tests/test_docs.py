@@ -1,6 +1,8 @@
 """The documents agree with the program."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from exporter import __version__, settings
 from exporter.errors import Outcome
 from exporter.families import CLUSTER, EXPORTER
 from exporter.metrics import Family
+from tests.support import see
 from tests.support.reference import reference
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +50,33 @@ def test_only_declared_metrics_are_named(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = set(re.findall(r"\bpacemaker_[a-z_]+[a-z]\b(?!\*)", text))
     assert named - NAMES - LABELS == set()
+
+
+@pytest.mark.prometheus
+def test_the_expressions_of_the_reference_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "METRICS.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
+    expressions = [
+        "\n".join(line for line in part.splitlines() if not line.startswith("#"))
+        for part in block.split("\n\n")
+    ]
+    assert len(expressions) == 6
+    rules = [{"alert": f"A{n}", "expr": text} for n, text in enumerate(expressions)]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "g", "rules": rules}]}), encoding="utf-8")
+    checked = subprocess.run(
+        [see.need("promtool"), "check", "rules", str(file)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_document_says_something(document: Path) -> None:
+    assert len(document.read_text(encoding="utf-8").splitlines()) > 5
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,11 +1,10 @@
 """The poller: when it asks, what it publishes, what it logs."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from exporter.clock import SystemClock
@@ -17,18 +16,6 @@ from tests.support.fakes import CIB, ScriptedCommands, document
 
 START = "2026-11-22 12:00:00"
 IDENTITY = Identity("1", "", "3", poll_interval=10, max_age=90)
-
-
-@pytest.fixture
-def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time(START) as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
-
-
-@pytest.fixture
-def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
-    return ScriptedCommands(clock)
 
 
 @pytest.fixture
@@ -270,6 +257,23 @@ class TestConfiguration:
         assert sighting is not None
         assert sighting.observation.configuration is not None
 
+    def test_one_that_is_known_to_be_current_stays(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+    ) -> None:
+        poller.poll()
+        commands.cibadmin = fail(Outcome.NOT_CONNECTED)
+        clock.tick(CIB_INTERVAL)
+        poller.poll()
+        sighting = look(poller).sighting
+        assert poller.state.cib_reads[Outcome.NOT_CONNECTED] == 1
+        assert sighting is not None
+        assert sighting.observation.configuration is not None, "it did not change"
+        commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
+        poller.poll()
+        sighting = look(poller).sighting
+        assert sighting is not None
+        assert sighting.observation.configuration is None, "it changed, and was not read"
+
     def test_a_cibadmin_that_hangs_is_left_alone_for_a_while(
         self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
     ) -> None:
@@ -328,6 +332,17 @@ class TestLocalNode:
         clock.tick(CIB_INTERVAL)
         self.name(poller)
         assert commands.count("crm_node") == 2
+
+    def test_it_is_said_once_that_it_is_unknown(
+        self, poller: Poller, commands: ScriptedCommands, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        commands.crm_node = fail(Outcome.NOT_FOUND)
+        commands.crm_mon = lambda: document(name="other")
+        for _ in range(3):
+            poller.poll()
+        assert [m.partition(":")[0] for m in caplog.messages] == [
+            "cannot tell which node of the cluster this is"
+        ]
 
     def test_it_is_forgotten_when_the_node_leaves(
         self, poller: Poller, commands: ScriptedCommands

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -443,7 +444,7 @@ def test_a_crm_mon_that_hangs_from_the_start_keeps_no_page_from_being_served(sit
 # ---- Stopping ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("behaviour", [HEALTHY_CRM_MON, HANGS_DEAF])
 def test_a_signal_ends_it_within_a_second_whatever_crm_mon_does(
     site: Site, number: signal.Signals, behaviour: Behaviour
@@ -594,6 +595,7 @@ def test_polls_keep_the_beat_of_the_interval_whatever_crm_mon_takes(site: Site) 
 
 # ---- cibadmin ----
 
+HEALTHY_FRAME = ROOT / "exporter/demo/frames/00-healthy.xml"
 FROM_CIB = ("pacemaker_bundle_promoted_max", "pacemaker_bundle_replicas_per_host_limit")
 
 
@@ -665,7 +667,10 @@ def test_without_crm_node_only_the_local_node_is_unknown(site: Site, behaviour: 
         assert (page.up, page.value("pacemaker_view_trusted")) == (True, True)
         assert page.value("pacemaker_view_dc") == 0
         assert "pacemaker_local_node_info" not in page
-        assert [line["msg"] for line in program.log] == ["listening"]
+        assert [line["msg"] for line in program.log] == [
+            "listening",
+            "cannot tell which node of the cluster this is: pacemaker_view_dc stays 0",
+        ]
 
 
 def test_with_all_three_commands_the_whole_cluster_is_shown(site: Site) -> None:
@@ -753,7 +758,7 @@ def test_once_that_fails_says_so_in_its_status_its_metrics_and_one_line(site: Si
     assert "is Pacemaker running here?" in line["msg"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_once_is_ended_by_a_signal_while_crm_mon_hangs(site: Site, number: signal.Signals) -> None:
     site.crm_mon.does(HANGS_DEAF)
     with subprocess.Popen(
@@ -783,6 +788,71 @@ def test_once_with_a_hanging_crm_mon_ends_at_its_timeout(site: Site) -> None:
     assert Page(ended.stdout).outcome == "timeout"
     assert len(logfmt(ended.stderr)) == 1
     assert site.alive() == []
+
+
+def test_once_into_a_full_disk_or_nowhere_says_so_in_one_line(site: Site) -> None:
+    command = shlex.join((*COMMAND, "--once", *site.paths))
+    for where in (">/dev/full", ">&-"):
+        ended = subprocess.run(
+            ("sh", "-c", f"{command} {where}"),
+            cwd=ROOT,
+            env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 1, where
+        (line,) = logfmt(ended.stderr)
+        assert line["msg"].startswith("cannot write the metrics: "), where
+
+
+def test_children_ignored_by_whoever_started_it(site: Site) -> None:
+    """As an inherited disposition, it would have the kernel reap crm_mon."""
+    ended = subprocess.run(
+        ("env", "--ignore-signal=CHLD", *COMMAND, "--once", *site.paths),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_saved_output_from_standard_input(site: Site) -> None:
+    with HEALTHY_FRAME.open("rb") as saved:
+        ended = subprocess.run(
+            (*COMMAND, "--once", "--from-file=-"),
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdin=saved,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 0
+    page = Page(ended.stdout)
+    assert page.value("pacemaker_bundle_replicas_ready", bundle="galera-bundle") == 3
+    assert FROM_CIB[0] not in page
+    assert site.crm_mon.starts == []
+
+
+def test_a_saved_output_that_is_not_there() -> None:
+    ended = run("--once", "--from-file=/nowhere")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = logfmt(ended.stderr)
+    assert line["msg"] == "cannot read /nowhere: No such file or directory"
+
+
+def test_a_short_maximum_age_is_warned_of(site: Site) -> None:
+    ended = run("--once", "--poll.max-age=40s", *site.paths)
+    assert ended.returncode == 0
+    (line,) = logfmt(ended.stderr)
+    assert line["level"] == "warning"
+    assert "--poll.max-age" in line["msg"]
 
 
 # ---- The command line ----

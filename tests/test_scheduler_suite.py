@@ -13,7 +13,9 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 
@@ -22,13 +24,15 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import SystemClock
+from exporter.collectors import Selection
 from exporter.exposition import Format
 from exporter.poller import Poller, Site
 from exporter.process import ProcessMetrics
 from exporter.state import Identity, View
 from exporter.web.metrics_page import MetricsPage
-from tests.support import crm_mon_text, see
+from tests.support import crm_mon_text, crm_mon_text_resources, see
 from tests.support.crm_mon_text import Bundle, Line, Status
+from tests.support.crm_mon_text_resources import FailCount, Instance, Listed, Rest
 from tests.support.states import STATES
 
 pytestmark = [pytest.mark.suite, pytest.mark.real, pytest.mark.prometheus]
@@ -298,9 +302,8 @@ def conditions(
     yield "pending", any(line.role in TRANSITIONAL for line in lines)
 
 
-def exported(page: str) -> dict[str, dict[Labels, float]]:
-    """Return the samples about bundles."""
-    prefix = "pacemaker_bundle_"
+def exported(page: str, prefix: str) -> dict[str, dict[Labels, float]]:
+    """Return the samples of the families whose names begin so, by the rest of the name."""
     return {
         family.name.removeprefix(prefix): {
             tuple(sample.labels.values()): sample.value for sample in family.samples
@@ -311,7 +314,7 @@ def exported(page: str) -> dict[str, dict[Labels, float]]:
 
 
 def disagreements(expected: Expected, page: str) -> Iterator[str]:
-    found = exported(page)
+    found = exported(page, "pacemaker_bundle_")
     yield from disagreements_on_roles(
         expected.roles, found.pop("replica_role", {}), found.pop("replicas_in_role", {})
     )
@@ -345,7 +348,7 @@ def disagreements_on_roles(
 
 def run(command: tuple[str, ...], cib: Path) -> str:
     """What a command prints, with a CIB in the cluster's place."""
-    environment = {**os.environ, "CIB_file": str(cib), "LC_ALL": "C"}
+    environment = {**os.environ, "CIB_file": str(cib), "LC_ALL": "C", "TZ": "UTC"}
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -387,16 +390,391 @@ def test_bundles_in_named_states_are_as_the_text_has_them(tmp_path: Path, known_
     for_all(against_the_text, sorted(tmp_path.iterdir()))
 
 
-# --------------------------------------------------------------- every CIB makes a good page
+# ------------------------------------------ what the text says of everything beside the bundles
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One instance in one place."""
+
+    said: Instance | Listed
+    series: tuple[Labels, ...]
+    """The series of pacemaker_resource_role that may have it, the likeliest first."""
+
+
+def labels_of(instance: Instance) -> Labels:
+    """Return resource, agent, group and clone: the group without the number of its instance."""
+    line = instance.line
+    return line.name, line.agent, instance.group.partition(":")[0], instance.clone
+
+
+def nodes_of(line: Line) -> Labels:
+    """Return the nodes that an instance is on: not the one that a stopped one is locked to."""
+    return () if "LOCKED" in line.flags else line.hosts
+
+
+def role_of(instance: Instance) -> str:
+    """Return the role.
+
+    In its place crm_mon prints FAILED, unless it is Promoted. Of the others a promotable clone
+    knows another than the rest, and what is on no node is stopped.
+    """
+    if instance.line.role is not None:
+        return instance.line.role.lower()
+    if not nodes_of(instance.line):
+        return "stopped"
+    return "unpromoted" if instance.promotable else "started"
+
+
+def places(instance: Instance) -> Iterator[Place]:
+    labels, role = labels_of(instance), role_of(instance)
+    for node in nodes_of(instance.line) or ("",):
+        # Of what is on the way the text names the node where that happens, be it there or not.
+        nodes = (node, "") if instance.line.role in TRANSITIONAL else (node,)
+        yield Place(instance, tuple((*labels, name, role) for name in nodes))
+
+
+def listed_places(listed: Listed, members: Iterable[Labels]) -> Iterator[Place]:
+    """Each node in a list has all that an instance of the clone is made of."""
+    for node in listed.nodes:
+        for member in members:
+            roles = [listed.role.lower()]
+            if listed.role == "Promoted" and member[2]:
+                # A group is listed by the highest role in it: one of it may have been demoted.
+                roles.append("unpromoted")
+            yield Place(listed, tuple((*member, node, role) for role in roles))
+
+
+def settled(
+    expected: Iterable[Place], found: Mapping[Labels, float]
+) -> tuple[list[tuple[Place, Labels]], Counter[Labels]]:
+    """Find for each place the series that counts it, if any, and what is counted beside."""
+    left = Counter({labels: int(count) for labels, count in found.items()})
+    taken: list[tuple[Place, Labels]] = []
+    for place in sorted(expected, key=lambda place: len(place.series)):
+        series = next((labels for labels in place.series if left[labels] > 0), ())
+        left[series] -= 1
+        taken.append((place, series))
+    return taken, +left
+
+
+def disagreements_on_resources(
+    plain: Rest, detailed: Rest, everywhere: bool, found: Mapping[str, Mapping[Labels, float]]
+) -> Iterator[str]:
+    roles, conditions = found.get("role", {}), found.get("condition", {})
+    # With --show-detail every instance has a line: all must agree, how many are stopped included.
+    expected = (place for instance in detailed.instances for place in places(instance))
+    taken, left = settled(expected, roles)
+    yield from (f"no resource_role for {place}" for place, series in taken if not series)
+    yield from (f"resource_role{series}: {left[series]} too many" for series in left)
+    yield from disagreements_on_conditions(taken, detailed, everywhere, conditions)
+    yield from disagreements_on_lists(plain, detailed, roles)
+
+
+def disagreements_on_lists(
+    plain: Rest, detailed: Rest, roles: Mapping[Labels, float]
+) -> Iterator[str]:
+    """Compare the roles with the text without --show-detail."""
+    members: dict[str, dict[Labels, None]] = {}
+    for instance in detailed.instances:
+        members.setdefault(instance.clone, {})[labels_of(instance)] = None
+    expected = [place for instance in plain.instances for place in places(instance)]
+    for listed in plain.lists:
+        if listed.role != "Stopped":
+            expected.extend(listed_places(listed, members[listed.clone]))
+    taken, left = settled(expected, roles)
+    yield from (f"no resource_role, by the lists, for {place}" for place, s in taken if not s)
+    yield from (
+        f"resource_role{series}: {left[series]} too many, by the lists"
+        for series in left
+        if not only_in_detail(series, detailed)
+    )
+    # What has failed has a line of its own, and is in the list of the stopped for all that.
+    apart = {(instance.clone, host) for instance in plain.instances for host in instance.line.hosts}
+    for listed in plain.lists:
+        for node in listed.nodes:
+            has = {s[5] for s in roles if s[3] == listed.clone and s[4] == node}
+            if listed.role == "Stopped":
+                wrong = (
+                    bool(has) and (listed.clone, node) not in apart and node not in down(detailed)
+                )
+            else:
+                wrong = listed.role.lower() not in has
+            if wrong:
+                yield f"resource_role has {has} on {node}, by the text {listed}"
+
+
+def down(detailed: Rest) -> frozenset[str]:
+    return frozenset(node.name for node in detailed.nodes if node.status.startswith("OFFLINE"))
+
+
+def only_in_detail(series: Labels, detailed: Rest) -> bool:
+    """Whether only --show-detail says it."""
+    resource, agent, _, clone, node, role = series
+    anonymous = {instance.clone for instance in detailed.instances if instance.anonymous}
+    guests = {node.name for node in detailed.nodes if node.kind == "Guest"}
+    return (
+        # Of an anonymous clone the lists name nodes that it might run on for what is stopped, and
+        # take for stopped, too, what is still recorded on a node that is down for certain.
+        (clone in anonymous and (role == "stopped" or node in down(detailed)))
+        # The connection that Pacemaker makes for a guest node is shown in detail only.
+        or (resource in guests and agent == "ocf:pacemaker:remote")
+    )
+
+
+def disagreements_on_conditions(
+    taken: Iterable[tuple[Place, Labels]],
+    detailed: Rest,
+    everywhere: bool,
+    found: Mapping[Labels, float],
+) -> Iterator[str]:
+    statuses = {node.name: node.status for node in detailed.nodes}
+    least: Counter[Labels] = Counter()
+    most: Counter[Labels] = Counter()
+    for place, series in taken:
+        if isinstance(place.said, Instance) and series:
+            for condition, holds in resource_conditions(
+                place.said.line, series[4] != "", statuses, everywhere
+            ):
+                least[*series[:5], condition] += holds is True
+                most[*series[:5], condition] += holds is not False
+    for series in sorted(least.keys() | found.keys()):
+        if series not in found or not least[series] <= found[series] <= most[series]:
+            bounds = f"{least[series]} to {most[series]}"
+            yield f"resource_condition{series}: {found.get(series)}, by the text {bounds}"
+
+
+def resource_conditions(
+    line: Line, placed: bool, statuses: Mapping[str, str], everywhere: bool
+) -> Iterator[tuple[str, bool | None]]:
+    """Yield conditions; None is one that the text leaves open."""
+    yield "active", placed and is_active(line, statuses)
+    yield "failed", line.failed
+    yield "orphaned", line.orphaned
+    yield "failure_ignored", "failure ignored" in line.flags
+    yield "blocked", "blocked" in line.flags
+    yield "unmanaged", "unmanaged" in line.flags
+    yield "disabled", "disabled" in line.flags
+    yield "pending", line.role in TRANSITIONAL
+    hosts = nodes_of(line) if placed else ()
+    of_hosts = {node_conditions(statuses.get(host, "")).get("maintenance") for host in hosts}
+    in_maintenance = everywhere or True in of_hosts
+    yield "maintenance", None if None in of_hosts and not in_maintenance else in_maintenance
+
+
+NOT_MORE = {"standby": False, "standby_onfail": False, "maintenance": False}
+SOUND = {"unclean": False, "pending": False}
+NODE_CONDITIONS: Mapping[str, Mapping[str, bool]] = {
+    "UNCLEAN (online)": {"unclean": True, "online": True},
+    "UNCLEAN (pending)": {"unclean": True, "online": False, "pending": True},
+    "UNCLEAN (offline)": {"unclean": True, "online": False, "pending": False},
+    "pending": {"unclean": False, "pending": True},
+    "standby (on-fail)": {**SOUND, "online": True, "standby_onfail": True},
+    "standby": {**SOUND, "online": True, "standby_onfail": False, "standby": True},
+    "OFFLINE (standby)": {**SOUND, "online": False, "standby": True},
+    "maintenance": {**SOUND, **NOT_MORE, "online": True, "maintenance": True},
+    "OFFLINE (maintenance)": {**SOUND, "online": False, "standby": False, "maintenance": True},
+    "online": {**SOUND, **NOT_MORE, "online": True},
+    "OFFLINE": {**SOUND, "online": False, "standby": False, "maintenance": False},
+}
+"""What a status of a node says. Of several the text has the first: unclean, pending, standby on
+failure (of what is online only), standby, maintenance. So one leaves open those after it."""
+
+
+def node_conditions(status: str) -> Mapping[str, bool]:
+    return NODE_CONDITIONS.get(status.removesuffix(" (with active resources)"), {})
+
+
+NODE_TYPES = {"": "member", "Remote": "remote", "Guest": "guest"}
+OF_GUESTS = frozenset({"online", "maintenance", "unclean"})
+UNSAID_OF_NODES = frozenset({"shutdown", "expected_up"})
+
+
+def disagreements_on_nodes(
+    plain: Rest, detailed: Rest, found: Mapping[str, Mapping[Labels, float]]
+) -> Iterator[str]:
+    conditions = dict(found.get("condition", {}))
+    for text in (plain, detailed):
+        for node in text.nodes:
+            kind = NODE_TYPES[node.kind]
+            said = dict(node_conditions(node.status))
+            if not said:
+                yield f"no known status of a node: {node}"
+            if kind == "guest":
+                said = {name: holds for name, holds in said.items() if name in OF_GUESTS}
+            else:
+                said["dc"] = node.name == text.summary.dc
+            for condition, holds in said.items():
+                value = conditions.get((node.name, kind, condition))
+                if value != holds:
+                    yield f"node_condition {condition} of {node}: {value}"
+            # Green is not said, and neither is any health in the lists of nodes.
+            if node.health:
+                healths = {
+                    series[2] for series in found.get("health", {}) if series[0] == node.name
+                }
+                if healths != {node.health.lower()}:
+                    yield f"node_health of {node}: {healths}"
+    # Only with --show-detail are there guest nodes that are offline, ids and feature sets.
+    expected: set[Labels] = {
+        (node.name, NODE_TYPES[node.kind], condition)
+        for node in detailed.nodes
+        for condition in (
+            OF_GUESTS if node.kind == "Guest" else {*NOT_MORE, *OF_GUESTS, "pending", "dc"}
+        )
+    }
+    said_of = {series for series in conditions if series[2] not in UNSAID_OF_NODES}
+    yield from (f"node_condition{series}: in one only" for series in sorted(expected ^ said_of))
+    infos: set[Labels] = {
+        (node.name, node.id or node.name, NODE_TYPES[node.kind], node.feature_set or "")
+        for node in detailed.nodes
+    }
+    for series in sorted(infos ^ found.get("info", {}).keys()):
+        yield f"node_info{series}: in one only"
+
+
+def disagreements_on_summary(
+    text: Rest, page: Mapping[str, Mapping[Labels, float]]
+) -> Iterator[str]:
+    said = text.summary
+    for name, value in {
+        "quorate": said.quorum,
+        "dc_elected": said.dc is not None,
+        "nodes_configured": said.counts["node"],
+    }.items():
+        shown = page.get(name, {}).get(())
+        if shown != value:
+            yield f"cluster_{name}: {shown}, by the text {value}"
+    instances = {
+        ("configured",): said.counts["resource instance"],
+        ("disabled",): said.counts["DISABLED"],
+        ("blocked",): said.counts["BLOCKED"],
+    }
+    if page.get("resource_instances") != instances:
+        yield f"cluster_resource_instances: {page.get('resource_instances')}, not {instances}"
+
+
+def differences(
+    name: str, found: Mapping[Labels, float], expected: Mapping[Labels, float]
+) -> Iterator[str]:
+    for labels in sorted(found.keys() | expected.keys()):
+        ours, theirs = found.get(labels, "no series"), expected.get(labels, "no such series")
+        if ours != theirs:
+            yield f"{name}{labels}: {ours}, by the text {theirs}"
+
+
+def replicas_of(status: Status) -> Mapping[str, Labels]:
+    """Return bundle and replica by the name of what Pacemaker made for it, guest nodes included."""
+    return {
+        part.name: (bundle.id, replica.index)
+        for bundle in status.bundles
+        for replica in bundle.replicas
+        for kind, part in replica.components.items()
+        if kind != "service"
+    }
+
+
+def failed_actions(plain: Rest, detailed: Rest, replicas: Mapping[str, Labels]) -> Counter[Labels]:
+    """Count the failed actions.
+
+    Only without --show-detail are resource and operation apart, only with it are there numbers.
+    """
+    counts: Counter[Labels] = Counter()
+    for short, full in zip(plain.failures, detailed.failures, strict=True):
+        # A monitor that is run once, to see whether it runs there.
+        operation = "monitor" if short.operation == "probe" else short.operation
+        assert full.operation.startswith(f"{short.resource}_{operation}_")
+        assert short.node == full.node
+        replica = replicas.get(short.node) or replicas.get(short.resource) or ("", "")
+        how = (operation, full.status, full.rc)
+        counts[short.resource, short.node, *replica, *how] += 1
+    return counts
+
+
+def disagreements_on_failures(
+    plain: Rest,
+    detailed: Rest,
+    replicas: Mapping[str, Labels],
+    found: Mapping[str, Mapping[Labels, float]],
+) -> Iterator[str]:
+    def labels_of_count(said: FailCount) -> Labels:
+        replica = replicas.get(said.node) or replicas.get(said.resource) or ("", "")
+        return (said.resource, said.node, *replica)
+
+    # A member of an anonymous clone may have a history twice, by old numbers: the worst counts.
+    history = {labels_of_count(h): h for h in sorted(detailed.history, key=lambda h: h.count)}
+    counts: dict[Labels, float] = {labels: h.count for labels, h in history.items()}
+    thresholds: dict[Labels, float] = {labels: h.threshold for labels, h in history.items()}
+    times = {labels: seconds(h.last) for labels, h in history.items() if h.last}
+    for name, expected in {
+        "failures": counts,
+        "migration_threshold": thresholds,
+        "last_failure_timestamp_seconds": times,
+    }.items():
+        yield from differences(f"resource_{name}", found.get(name, {}), expected)
+    # The migration summary numbers the members of anonymous clones, and counts for each what has
+    # failed of all. Beside the history it has resources that were found not running when last
+    # probed, and did nothing since: crm_mon's XML is without them where it has the history.
+    numbered = {instance.line.name for instance in detailed.instances if instance.anonymous}
+    for said in plain.fail_counts:
+        name = said.resource.rpartition(":")[0]
+        labels = labels_of_count(replace(said, resource=name) if name in numbered else said)
+        shown = found.get("failures", {}).get(labels)
+        if labels in history and shown != said.count:
+            yield f"resource_failures{labels}: {shown}, by the summary {said.count}"
+
+
+def seconds(time: str) -> float:
+    return datetime.strptime(time, "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC).timestamp()
+
+
+def disagreements_on_bans(text: Rest, found: Mapping[Labels, float]) -> Iterator[str]:
+    # The text does not say how negative, nor lists what draws a resource to a node. The id of
+    # what a command left begins with cli-, as does that of a rule in it, which may turn it around.
+    banned = {labels: -1.0 for labels, score in found.items() if score < 0}
+    for labels, score in found.items():
+        if score >= 0 and not (labels[0].startswith("cli-prefer-") and labels[4] == "cli"):
+            yield f"location_ban_score{labels}: {score}"
+    expected: dict[Labels, float] = {
+        (
+            ban.constraint,
+            ban.resource,
+            ban.node,
+            "true" if ban.promoted else "false",
+            "cli" if ban.constraint.startswith(("cli-ban-", "cli-prefer-")) else "config",
+        ): -1.0
+        for ban in text.bans
+    }
+    yield from differences("location_ban_score", banned, expected)
+
+
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+INFINITIES = {"INFINITY": 1e6, "+INFINITY": 1e6, "-INFINITY": -1e6}
+
+
+def numbers(attributes: Mapping[tuple[str, str], str]) -> dict[Labels, float]:
+    return {
+        labels: INFINITIES[value] if value in INFINITIES else float(value)
+        for labels, value in attributes.items()
+        if value in INFINITIES or NUMBER.fullmatch(value)
+    }
+
+
+@cache
 def pages_of(cib: Path) -> tuple[str, str]:
     """What a scrape shows in either format, after one poll of the real commands over a CIB.
 
-    In this process: a start of the program for each would take most of the time.
+    In this process: a start of the program for each would take most of the time. And once for all
+    tests, with every node attribute shown.
     """
     clock = SystemClock()
-    poller = Poller(Site(see.real_commands(cib)), clock, interval=TIMEOUT, timeout=TIMEOUT)
+    poller = Poller(
+        Site(see.real_commands(cib)),
+        clock,
+        interval=TIMEOUT,
+        timeout=TIMEOUT,
+        selection=Selection(attribute_names=re.compile(".*")),
+    )
     if error := poller.poll():
         raise error
     identity = Identity("1", "1", "3", poll_interval=TIMEOUT, max_age=TIMEOUT)
@@ -408,6 +786,49 @@ def pages_of(cib: Path) -> tuple[str, str]:
         for form in (Format.TEXT, Format.OPENMETRICS)
     )
     return text, open_metrics
+
+
+def everything_against_the_text(cib: Path) -> Iterator[str]:
+    sections = ("--failcounts", "--neg-locations", "--tickets", "--show-node-attributes")
+    command = (see.need("crm_mon"), "-1", "--inactive", *sections)
+    texts = run(command, cib), run((*command, "--show-detail", "--operations"), cib)
+    plain, detailed = map(crm_mon_text_resources.read, texts)
+    status = crm_mon_text.read(texts[1])
+    replicas = replicas_of(status)
+    page, _ = pages_of(cib)
+    found = exported(page, "pacemaker_")
+
+    def of(prefix: str) -> dict[str, dict[Labels, float]]:
+        return {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+
+    yield from disagreements_on_resources(plain, detailed, status.maintenance, of("resource_"))
+    yield from differences(
+        "failed_actions",
+        found.get("failed_actions", {}),
+        failed_actions(plain, detailed, replicas),
+    )
+    yield from disagreements_on_bans(plain, found.get("location_ban_score", {}))
+    for position, name in enumerate(("ticket_granted", "ticket_standby")):
+        tickets: dict[Labels, float] = {(t,): said[position] for t, said in plain.tickets.items()}
+        yield from differences(name, found.get(name, {}), tickets)
+    yield from disagreements_on_nodes(plain, detailed, of("node_"))
+    yield from disagreements_on_failures(plain, detailed, replicas, of("resource_"))
+    attributes = found.get("node_attribute", {})
+    yield from differences("node_attribute", attributes, numbers(plain.attributes))
+    yield from disagreements_on_summary(plain, of("cluster_"))
+
+
+def test_everything_is_as_the_text_of_crm_mon_has_it(suite: list[Path], known_text: None) -> None:
+    for_all(everything_against_the_text, suite)
+
+
+def test_named_states_are_as_the_text_has_them(tmp_path: Path, known_text: None) -> None:
+    for name, state in STATES.items():
+        (tmp_path / f"{name}.xml").write_text(state.xml(), encoding="utf-8")
+    for_all(everything_against_the_text, sorted(tmp_path.iterdir()))
+
+
+# --------------------------------------------------------------- every CIB makes a good page
 
 
 def faults(cib: Path) -> Iterator[str]:

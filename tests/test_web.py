@@ -3,13 +3,14 @@
 import asyncio
 import gzip
 import http.client
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from exporter.clock import SystemClock
@@ -21,8 +22,9 @@ from exporter.settings import ListenAddress
 from exporter.state import Identity
 from exporter.web.app import App
 from exporter.web.negotiation import accepts_gzip, choose_format
-from exporter.web.server import Server, bind
+from exporter.web.server import Connection, Server, bind
 from tests.support.fakes import ScriptedCommands
+from tests.support.programs import eventually
 
 IDENTITY = Identity("1.2.3", "abc", "3.11", poll_interval=10, max_age=90)
 PROMETHEUS_2 = (
@@ -34,18 +36,6 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-
-
-@pytest.fixture
-def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-22 12:00:00") as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
-
-
-@pytest.fixture
-def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
-    return ScriptedCommands(clock)
 
 
 @pytest.fixture
@@ -185,8 +175,10 @@ class TestMetrics:
             app, "/metrics", query=query, accept=PROMETHEUS_3, accept_encoding="gzip"
         )
         assert gzip.decompress(packed) == body
-        _, _, by_family = ask(app, "/metrics", query="name[]=pacemaker_exporter_polls")
-        assert b"pacemaker_exporter_polls_total{" in by_family
+        by_family = "name[]=pacemaker_exporter_polls&name[]=process_cpu_seconds"
+        _, _, body = ask(app, "/metrics", query=by_family, accept=PROMETHEUS_3)
+        assert b"pacemaker_exporter_polls_total{" in body
+        assert b"process_cpu_seconds_total " in body
         _, _, none = ask(app, "/metrics", query="name[]=no_such_metric")
         assert none == b""
 
@@ -247,7 +239,10 @@ class TestPages:
         assert b"none has ended yet" in body
         assert b"DEMONSTRATION" not in body
         poller.poll()
-        assert b"Last poll of crm_mon: success" in ask(app, "/")[2]
+        body = ask(app, "/")[2]
+        assert b"Last poll of crm_mon: success" in body
+        assert b"Data: 0 s old" in body
+        assert b": yes" in body
         assert b"DEMONSTRATION" in ask(application(poller, demo=True), "/")[2]
 
     @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "//metrics", "/-/", "/../metrics"])
@@ -271,22 +266,84 @@ class TestPages:
         assert (status, headers["allow"], body) == (200, "GET, HEAD, OPTIONS", b"")
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Callable[[], http.client.HTTPConnection]]:
-    """The demonstration behind the real server."""
+class Impatient(Connection):
+    request_timeout = 0.3
+    max_connections = 8
+
+
+@contextmanager
+def serving(connection: type[Connection]) -> Iterator[int]:
+    """The demonstration behind the real server; gives its port."""
     clock = SystemClock()
     poller = Poller(Site(DemoCommands(clock)), clock, interval=10, timeout=30)
     poller.poll()
     app = App(lambda: poller.state, IDENTITY, clock, "/metrics", demo=True)
     sockets = bind([ListenAddress("127.0.0.1", 0)])
     port = sockets[0].getsockname()[1]
-    server = Server(app)
+    server = Server(app, connection)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets)))
     thread.start()
-    yield lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Callable[[], http.client.HTTPConnection]]:
+    with serving(Connection) as port:
+        yield lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[int]:
+    with serving(Impatient) as port:
+        yield port
+
+
+class TestClientsThatStall:
+    def scrape(self, port: int) -> int:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/metrics")
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+    @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+    def test_one_that_sends_no_whole_request_is_cut_off(self, sent: bytes, impatient: int) -> None:
+        with socket.create_connection(("127.0.0.1", impatient), timeout=10) as client:
+            client.sendall(sent)
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+
+    def test_time_counts_per_request_and_not_per_connection(self, impatient: int) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", impatient, timeout=10)) as connection:
+            for _ in range(3):
+                time.sleep(0.2)
+                connection.request("GET", "/-/healthy")
+                assert connection.getresponse().read() == b"Healthy\n"
+
+    def test_headers_without_end(self, impatient: int) -> None:
+        with socket.create_connection(("127.0.0.1", impatient), timeout=10) as client:
+            endless = b"GET / HTTP/1.1\r\n" + b"X-Filler: xxxxxxxxxxxxxxxxxxxx\r\n" * 1_000_000
+            with pytest.raises(OSError):  # noqa: PT011 - reset, or a broken pipe
+                client.sendall(endless)
+        assert self.scrape(impatient) == 200
+
+    def test_more_clients_than_there_is_room_for(self, impatient: int) -> None:
+        with ExitStack() as opened:
+            for _ in range(50):
+                opened.enter_context(socket.create_connection(("127.0.0.1", impatient), 10))
+        eventually(lambda: self.scrape(impatient) == 200)
+
+    def test_idle_clients_do_not_stop_scrapes(self, impatient: int) -> None:
+        """As long as they leave room; those that do not are gone soon."""
+        with ExitStack() as opened:
+            for _ in range(Impatient.max_connections):
+                opened.enter_context(socket.create_connection(("127.0.0.1", impatient), 10))
+            eventually(lambda: self.scrape(impatient) == 200, seconds=5)
 
 
 class TestServer:

@@ -121,8 +121,13 @@ class App:
         return Response(HTTPStatus.OK, body, form.value, (vary, *encoding))
 
     def _landing(self, _request: Request) -> Response:
-        view = View.at(self._state(), self._identity, self._clock.monotonic())
+        now = self._clock.monotonic()
+        view = View.at(self._state(), self._identity, now)
         outcome = view.state.last_outcome
+        seen = "none"
+        if view.state.sighting is not None:
+            age = f"{now - view.state.sighting.monotonic:.0f} s old"
+            seen = age if view.fresh else f"{age}: too old, its metrics are withdrawn"
         banner = "<p><strong>DEMONSTRATION: this is not a real cluster.</strong></p>\n"
         body = f"""<!DOCTYPE html>
 <html lang="en">
@@ -130,7 +135,11 @@ class App:
 <body>
 <h1>Pacemaker bundle exporter</h1>
 {banner if self._demo else ""}<p>Version {html.escape(self._identity.version)}</p>
-<p>Last poll of crm_mon: {outcome.value if outcome else "none has ended yet"}</p>
+<ul>
+<li>Last poll of crm_mon: {outcome.value if outcome else "none has ended yet"}</li>
+<li>Data: {seen}</li>
+<li>Trusted (quorum, and a DC elected): {"yes" if view.trusted else "no"}</li>
+</ul>
 <ul>
 <li><a href="{html.escape(self._telemetry_path)}">Metrics</a></li>
 <li><a href="/-/healthy">Health</a></li>

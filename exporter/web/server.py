@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.settings import ListenAddress
 from exporter.web.app import App
@@ -58,15 +60,74 @@ def _bind(address: ListenAddress) -> socket.socket:
     return socket.create_server(where[:2], family=family, backlog=BACKLOG)
 
 
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, for clients that stall or send without end: those are cut off."""
+
+    request_timeout = 10.0
+    """Seconds that a client gets to send a request."""
+    request_limit = 64 * 1024
+    """Bytes of a request, headers and body."""
+    max_connections = 256
+    """Connections at a time; fewer where descriptors are short, as polls need some, too."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a client, if there is room."""
+        super().connection_made(transport)
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if len(self.connections) > min(self.max_connections, descriptors // 2):
+            transport.abort()
+        else:
+            self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request."""
+        self._received += len(data)
+        if self._received > self.request_limit:
+            self.transport.abort()
+        else:
+            super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Expect the rest of a request."""
+        super().on_message_begin()
+        self._expect()
+
+    def on_message_complete(self) -> None:
+        """Have all of it."""
+        super().on_message_complete()
+        self._received = 0
+        self._unexpect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        super().connection_lost(exc)
+        self._unexpect()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection that was idle for long, or whose client does not read the answer."""
+        self.transport.abort()
+
+    def _expect(self) -> None:
+        self._unexpect()
+        self._timer = self.loop.call_later(self.request_timeout, self.transport.abort)
+
+    def _unexpect(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 class Server(uvicorn.Server):
     """uvicorn's server without its signal handlers: those belong to the program."""
 
-    def __init__(self, app: App) -> None:
-        """Args: the ASGI application."""
+    def __init__(self, app: App, connection: type[Connection] = Connection) -> None:
+        """Args: the ASGI application, and what treats a client."""
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=connection,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -75,6 +136,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE,
             )
         )

@@ -20,6 +20,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from exporter import crm_mon
+from exporter.state import Observation
 from tests.support import see
 from tests.support.programs import eventually, free_port, get, running
 
@@ -44,13 +46,10 @@ http {{
 
 
 def page(size: int) -> bytes:
-    """A page like ours."""
-    line = 'pacemaker_bundle_replica_ready{{bundle="galera-bundle-{}",replica="{}"}} 1\n'
-    lines = (line.format(number // 8, number % 8) for number in range(size))
-    made = bytearray()
-    while len(made) < size:
-        made += next(lines).encode()
-    return bytes(made)
+    """A page of ours: of as many clusters, one after the other, as fit."""
+    answer = (see.CAPTURES / "live-2.1.5" / "01-healthy.xml").read_bytes()
+    made = see.text(Observation(crm_mon.parse(answer))).encode()
+    return (made * (size // len(made) + 1))[:size]
 
 
 class Pages:

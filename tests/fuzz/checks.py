@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,7 +56,9 @@ def check(data: bytes) -> list[Observation]:
     if configuration is not None:
         accepted.append(Observation(_of_these_bundles(configuration), configuration))
         for bundle in configuration.bundles:
-            cib.without_secrets(cib.parse_bundle(data, bundle))
+            details = _read(partial(cib.parse_bundle, bundle_id=bundle), data)
+            if details is not None:
+                cib.without_secrets(details)
     for seen in accepted:
         check_page(seen)
     return accepted

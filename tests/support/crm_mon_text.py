@@ -150,17 +150,23 @@ def _replicas(lines: Sequence[str]) -> tuple[Replica, ...]:
         elif text.startswith("      "):
             if not found:
                 found.append(("0", []))
-            found[-1][1].append(_line(text))
+            found[-1][1].append(resource_line(text))
         else:
-            line = _line(text)
+            line = resource_line(text)
             found.append((line.name.rpartition("-")[2], [line]))
     return tuple(Replica(index, tuple(components)) for index, components in found)
 
 
-def _line(text: str) -> Line:
+def resource_line(text: str) -> Line:
+    """Read the line of one resource, wherever it stands.
+
+    Raises:
+        ValueError: it is none.
+
+    """
     match = _RESOURCE.fullmatch(text)
     if match is None:
-        raise ValueError(f"no line of a resource in a bundle: {text!r}")
+        raise ValueError(f"no line of a resource: {text!r}")
     return Line(
         name=match["name"],
         agent=match["agent"],
