@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Protocol
 
 from exporter.errors import Outcome, PollError, Stopped
 
@@ -92,13 +92,16 @@ class SystemCommands:
         out, err = bytearray(), bytearray()
         with contextlib.ExitStack() as held:
             try:
-                # First what may fail for want of descriptors, then the process.
+                # First what may fail for want of descriptors, then the process. The pipes are
+                # ours: when one fails, the Popen of Python 3.11.2 (Debian 12) loses the others.
                 selector = held.enter_context(selectors.DefaultSelector())
+                stdout, stdout_end = held.enter_context(_pipe())
+                stderr, stderr_end = held.enter_context(_pipe())
                 process = subprocess.Popen(
                     full,
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    stdout=stdout_end,
+                    stderr=stderr_end,
                     env=self._environment,
                     process_group=0,
                 )
@@ -108,7 +111,11 @@ class SystemCommands:
                     Outcome.NOT_FOUND, f"{full[0]} cannot be started: {error.strerror}{hint}"
                 ) from error
             held.callback(self._end, process)
-            for _ in _output(process, selector, out, err):
+            stdout_end.close()
+            stderr_end.close()
+            selector.register(stdout, selectors.EVENT_READ, out)
+            selector.register(stderr, selectors.EVENT_READ, err)
+            for _ in _collect(process, selector):
                 if self._stop.is_set():
                     raise Stopped
                 if time.monotonic() >= deadline:
@@ -121,14 +128,14 @@ class SystemCommands:
                         f"{argv[0]} printed more than {self._output_limit} bytes",
                     )
                 del err[:-STDERR_LIMIT]  # the reason stands last
-        stderr = err.decode(errors="replace")
+        said = err.decode(errors="replace")
         if self._prefix and process.returncode in {126, 127}:
             # What env, shells and container engines say of a command that they cannot start.
             raise PollError(
                 Outcome.NOT_FOUND,
-                f"{argv[0]} cannot be started through the command prefix: {last_line(stderr)}",
+                f"{argv[0]} cannot be started through the command prefix: {last_line(said)}",
             )
-        return Completed(full, process.returncode, bytes(out), stderr)
+        return Completed(full, process.returncode, bytes(out), said)
 
     def _full(self, argv: Sequence[str]) -> tuple[str, ...]:
         if not self._prefix:
@@ -157,9 +164,6 @@ class SystemCommands:
             process.wait()
         else:
             self._unkillable = process
-        for pipe in (process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
 
 
 def last_line(text: str) -> str:
@@ -168,16 +172,16 @@ def last_line(text: str) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
 
 
-def _output(
-    process: subprocess.Popen[bytes],
-    selector: selectors.BaseSelector,
-    out: bytearray,
-    err: bytearray,
-) -> Iterator[None]:
-    """Collect what a command prints until it has ended, pausing every TICK for the caller."""
-    for pipe, buffer in ((process.stdout, out), (process.stderr, err)):
-        if pipe:
-            selector.register(pipe, selectors.EVENT_READ, buffer)
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a pipe: the end to read and the end to write, which may be closed before."""
+    reader, writer = os.pipe()
+    with open(reader, "rb", 0) as reading, open(writer, "wb", 0) as writing:  # noqa: PTH123 - descriptors
+        yield reading, writing
+
+
+def _collect(process: subprocess.Popen[bytes], selector: selectors.BaseSelector) -> Iterator[None]:
+    """Read to the registered buffers until the command has ended, pausing every TICK."""
     while selector.get_map():
         # Looked at first: what was printed before the end is then read after it.
         ended = _ended_within(process, 0)
