@@ -19,6 +19,7 @@ from exporter.errors import Stopped
 from exporter.exposition import EMPTY, Format, join, render
 from exporter.families import EXPORTER
 from exporter.metrics import Kind
+from exporter.output import CannotWriteError, write_out
 from exporter.poller import Poller, Site
 from exporter.saved import SavedCommands
 from exporter.settings import ListenAddress, Settings, ShowSettings
@@ -37,16 +38,20 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
+    chosen: Settings | ShowSettings
     try:
-        if words[:1] == ["show"]:
-            return _show(settings.parse_show(words[1:]))
-        chosen = settings.parse(words)
+        shown = words[:1] == ["show"]
+        chosen = settings.parse_show(words[1:]) if shown else settings.parse(words)
     except settings.UsageError as error:
         print(f"{settings.PROGRAM}: {error} (see --help)", file=sys.stderr)
         return EXIT_USAGE
-    logs.configure(chosen.log_level, chosen.log_format)
     try:
+        if isinstance(chosen, ShowSettings):
+            return _show(chosen)
+        logs.configure(chosen.log_level, chosen.log_format)
         return _export(chosen)
+    except KeyboardInterrupt:  # before there is anything to stop
+        return EXIT_FAILURE
     except Exception:
         # Not to go on, but to leave it where people look for what happened, in one line.
         log.critical("a bug in the exporter: please report it", exc_info=True)
@@ -146,7 +151,9 @@ def _commands(
 
     """
     if chosen.demo:
-        return DemoCommands(clock)
+        # Who looks now and then is to see more than the beginning.
+        into = clock.time() if isinstance(chosen, ShowSettings) else 0
+        return DemoCommands(clock, into)
     if chosen.from_file == "-":
         return SavedCommands(sys.stdin.buffer.read())
     if chosen.from_file:
@@ -165,11 +172,9 @@ def _once(poller: Poller, identity: Identity, clock: SystemClock) -> int:
     blocks = (*page.blocks, *render(EXPORTER, view))
     gauges = (block for block in blocks if block.kind is Kind.GAUGE)
     try:
-        # A file of its own: sys.stdout may be closed, or write in parts without a word.
-        with open(1, "wb", closefd=False) as out:
-            out.write(join(gauges, Format.TEXT))
-    except OSError as failure:
-        log.error("cannot write the metrics: %s", failure.strerror)  # noqa: TRY400 - one line
+        write_out(join(gauges, Format.TEXT))
+    except (CannotWriteError, BrokenPipeError) as failure:
+        log.error("%s", failure)  # noqa: TRY400 - one line is all there is to say
         return EXIT_FAILURE
     return EXIT_FAILURE if error else 0
 

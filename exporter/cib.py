@@ -20,10 +20,10 @@ REQUEST = ("--query", "--local")
 _BOOTSTRAP = "cib-bootstrap-options"
 
 HIDDEN = "(hidden)"
-# Rather hide too much: `author` goes with `auth`. The short ones only at the end of a word.
+# Names that look secret. Rather hide too much: `author` goes with `auth`.
 _SECRET = re.compile(
-    r"pass(?:wor[dt]|wd|phrase|code)|secret|token|credential|cookie|auth"
-    r"|(?:pass|pwd?|keys?|creds?)(?![a-z])",
+    r"pass|psw|pwd|secret|token|cred|cookie|auth|salt|fernet|signature|priv(?!ileg)"
+    r"|key(?!stone|word|board)",
     re.IGNORECASE,
 )
 # A word as a shell has it, with its quotes; an open quote goes on to the end.
@@ -31,10 +31,11 @@ _SHELL_WORD = re.compile(
     r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.?|[^\s"'\\])+""",
     re.DOTALL,
 )
-# NAME=value, and what may stand in quotes: "name": "value", Name: value.
-# Not from within a name, and without giving back of it: or a long word takes quadratic time.
-_ASSIGNMENT = re.compile(r"""(?<![\w.-])([\w.-]++)(?:\s*=|\\?["']\s*:|:\s)""")
-_USER_IN_URL = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
+_QUOTES = re.compile(r"[\"'\\]")
+# --env=NAME=, NAME=
+_NAMES = re.compile(r"[^=]*=(?:[\w.-]+=)*")
+# What can be shown of a value: no blanks, quotes, brackets, expansions, nor anybody's @.
+_PLAIN = re.compile(r"[\w./:,+%-]*", re.ASCII)
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and values in the order of the CIB, as written there; a name may repeat."""
@@ -271,27 +272,46 @@ def _masked(pairs: Pairs) -> Pairs:
 
 
 def _mask(text: str) -> str:
-    """Hide what a command line assigns to secret names: NAME=value, --name=value, --name value."""
+    """Hide values in a command line, or what may be one: of secret names, or not plain."""
     parts: list[str] = []
     position, hide_next = 0, False
     for match in _SHELL_WORD.finditer(text):
         word = match.group()
         parts.append(text[position : match.start()])
         position = match.end()
-        if hide_next and not word.startswith("-"):
-            word, hide_next = HIDDEN, False
+        if hide_next and word in {"=", ":"}:
+            parts.append(word)
+        elif hide_next and not word.startswith("--"):
+            parts.append(HIDDEN)
+            hide_next = False
         else:
-            flag = word.startswith("-") and "=" not in word
-            hide_next = flag and _SECRET.search(word) is not None
-            word = _mask_word(word)
-        parts.append(word)
+            parts.append(_mask_word(word))
+            hide_next = _is_followed_by_secret(_QUOTES.sub("", word))
     return "".join(parts) + text[position:]
 
 
+def _is_followed_by_secret(bare: str) -> bool:
+    """Whether a word without its quotes names what the next one is.
+
+    As in --password x, requirepass x, password: x, PASSWORD= x, {"password": x.
+    """
+    if "/" in bare or not _SECRET.search(bare):
+        return False
+    return "=" not in bare or bare[-1] in "=:" or bare.count("{") > bare.count("}")
+
+
 def _mask_word(word: str) -> str:
-    for assignment in _ASSIGNMENT.finditer(word):
-        if _SECRET.search(assignment.group(1)):
-            kept, last = word[: assignment.end()], word[-1]
-            closes = last in "\"'" and kept.count(last) % 2 == 1
-            return kept + HIDDEN + (last if closes else "")
-    return _USER_IN_URL.sub(rf"\1{HIDDEN}@", word)
+    names = _NAMES.match(word)
+    if names is None:
+        bare = _QUOTES.sub("", word)
+        name, _, value = bare.partition(":")
+        if value and "/" not in name and _SECRET.search(name):
+            return f"{name}:{HIDDEN}"
+        return word if _PLAIN.fullmatch(bare) else HIDDEN
+    kept, value = names.group(), _QUOTES.sub("", word[names.end() :])
+    if not value or (
+        kept.isascii() and not _SECRET.search(_QUOTES.sub("", kept)) and _PLAIN.fullmatch(value)
+    ):
+        return word
+    quote = word[0] if word[0] in "\"'" and word.endswith(word[0]) else ""
+    return kept + HIDDEN + quote

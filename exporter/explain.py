@@ -6,7 +6,7 @@ The commands are pcs's: what Pacemaker runs is never touched with podman, docker
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from exporter.model import (
     BundleConfiguration,
     ComponentKind,
     Configuration,
+    FencingEvent,
     Instance,
     Node,
     NodeType,
@@ -29,6 +30,9 @@ from exporter.model import (
 from exporter.xml import INFINITY
 
 STATUS = "pcs status --full"
+
+
+_CHANGING = ("set ", "enable ", "manage ", "cleanup ", "unstandby ", "unmaintenance ", "start ")
 
 
 class Subject(StrEnum):
@@ -56,6 +60,11 @@ class _Finding(NamedTuple):
 
     text: str
     commands: tuple[str, ...] = ()
+
+
+def changes_cluster(command: str) -> bool:
+    """Whether a command does more than look; it may undo what somebody did on purpose."""
+    return any(f" {word}" in command for word in _CHANGING)
 
 
 def why_not_ready(replica: Replica) -> tuple[str, ...]:
@@ -193,12 +202,27 @@ def _cluster(snapshot: Snapshot) -> Iterator[_Finding]:
     if cluster.fencing_enabled is False:
         yield _Finding(
             "fencing is disabled: what a lost node ran cannot be recovered safely",
-            ("pcs stonith status", "pcs property set stonith-enabled=true"),
+            ("pcs stonith status", "pcs stonith config"),
         )
     if cluster.mixed_version:
         yield _Finding("the nodes run different versions of Pacemaker", (STATUS,))
     if snapshot.fencing is None:
         yield _Finding("the fencer gave no history of fencing", ("pcs stonith history",))
+    for target in dict.fromkeys(event.target for event in snapshot.fencing or ()):
+        yield from _fencing(target, [e for e in snapshot.fencing or () if e.target == target])
+
+
+def _fencing(target: str, events: Sequence[FencingEvent]) -> Iterator[_Finding]:
+    """Say what became of the attempts to fence a node: nothing once one of them worked."""
+    look = (f"pcs stonith history show {shlex.quote(target)}",)
+    if any(event.status == "pending" for event in events):
+        yield _Finding(f"fencing of {target} is under way", look)
+    failed = [event for event in events if event.status == "failed"]
+    worked = max((e.completed or 0 for e in events if e.status == "success"), default=-1)
+    last = max(failed, key=lambda event: event.completed or 0, default=None)
+    if last is not None and (last.completed or 0) > worked:
+        reason = f": {last.reason}" if last.reason else ""
+        yield _Finding(f"fencing of {target} failed{reason}", look)
 
 
 def _node(node: Node) -> Iterator[_Finding]:
@@ -218,12 +242,14 @@ def _node(node: Node) -> Iterator[_Finding]:
         yield _Finding("is shutting down")
     if node.standby_onfail:
         yield _Finding("is in standby after a failure", ("pcs resource failcount show", STATUS))
-    elif node.standby:
+    elif node.standby and not node.pending:  # Pacemaker's own doing while a node joins
         yield _Finding("is in standby", (f"pcs node unstandby {name}",))
     if node.maintenance:
         yield _Finding("is in maintenance", (f"pcs node unmaintenance {name}",))
     if node.health not in {None, "green"}:
-        yield _Finding(f"has health {node.health}", (f"pcs node attribute {name}",))
+        yield _Finding(
+            f"has health {node.health}", ("cibadmin --query --xpath //transient_attributes",)
+        )
 
 
 def _bundle(
@@ -298,11 +324,11 @@ def _mend(bundle: Bundle, replica: Replica) -> Iterator[str]:
     """Yield what to do about a replica; nothing where a node is the cause, or time will do."""
     if any(host.unclean or not host.online for host in replica.hosts):
         return
-    failed = [r for _, r in replica.components if r.failed or r.blocked or r.orphaned]
+    failed = [r for _, r in replica.components if r.failed or r.blocked]
     for resource in failed:
         configured = bundle.primitive_id if resource is replica.primitive else resource.id
         yield f"pcs resource failcount show {shlex.quote(configured)}"
-    if failed:
+    if failed and not replica.pending:
         yield f"pcs resource cleanup {shlex.quote(bundle.id)}"
     elif not replica.pending:
         yield STATUS
@@ -325,7 +351,7 @@ def _resource(instances: list[Instance], *, told: bool) -> Iterator[_Finding]:
         if not (resource.managed or resource.blocked or told) and not any(
             node.maintenance for node in resource.nodes
         ):
-            yield _Finding("is unmanaged", (f"pcs resource manage {name}",))
+            yield _Finding("is unmanaged", (f"{_pcs(resource)} manage {name}",))
         if len(resource.nodes) > 1:
             where = ", ".join(node.name for node in resource.nodes)
             yield _Finding(f"runs on {len(resource.nodes)} nodes: {where}", (STATUS,))
@@ -339,11 +365,14 @@ def _instance(resource: Resource, name: str) -> Iterator[_Finding]:
     if lost:
         yield _Finding(f"runs on {', '.join(lost)}, which is unclean")
     elif resource.blocked:
-        yield _Finding(f"is blocked{where} (a stop failed?)", (look, mend))
+        yield _Finding(
+            f"is blocked{where} (a stop failed?): make sure that it is stopped before a cleanup",
+            (look, mend),
+        )
     elif resource.failed and not resource.failure_ignored:
         yield _Finding(f"has failed{where}", (look, mend))
     if resource.orphaned:
-        yield _Finding(f"is orphaned{where} (no longer configured)", (mend,))
+        yield _Finding(f"is orphaned{where} (no longer configured)", (STATUS,))
 
 
 def _exhausted(entry: ResourceHistory, bundle: str) -> Iterator[_Finding]:

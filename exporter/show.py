@@ -6,9 +6,9 @@ markup in them means nothing, and what a terminal would obey is written out.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -25,6 +25,7 @@ from exporter.errors import PollError, Stopped
 from exporter.explain import (
     Problem,
     Subject,
+    changes_cluster,
     node_problems,
     why_not_ready,
 )
@@ -41,6 +42,7 @@ from exporter.model import (
     Role,
     Snapshot,
 )
+from exporter.output import CannotWriteError, write_out
 from exporter.poller import SIDE_TIMEOUT, Site
 from exporter.settings import PROGRAM, ShowSettings
 from exporter.xml import INFINITY
@@ -56,7 +58,7 @@ _STYLES = {
     Role.UNPROMOTED: "cyan",
     Role.STOPPED: _FAINT,
 }
-_WHEN, _LAST_FAILURE = "WHEN (UTC)", "LAST FAILURE (UTC)"
+_WHEN, _LAST_FAILURE = "WHEN", "LAST FAILURE"
 _TIMES = {_WHEN, _LAST_FAILURE}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -70,7 +72,7 @@ def run(site: Site, clock: Clock, chosen: ShowSettings) -> int:
         else:
             sight = _look(site, clock, chosen)
             _print(document(sight) if chosen.json else page(sight))
-    except (PollError, UnknownBundleError) as error:
+    except (PollError, UnknownBundleError, CannotWriteError) as error:
         _complain(error)
         return _EXIT_FAILURE
     except Stopped:
@@ -97,13 +99,11 @@ def _print(content: Mapping[str, Any] | Iterator[RenderableType]) -> None:
     if isinstance(content, Mapping):
         text = json.dumps(content, indent=2) + "\n"
     else:
-        width = None if sys.stdout.isatty() else PLAIN_WIDTH
+        width = None if sys.stdout and sys.stdout.isatty() else PLAIN_WIDTH
         text = text_of(content, Console(width=width, highlight=False, markup=False, emoji=False))
-    try:
-        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
-        sys.stdout.flush()
-    except BrokenPipeError:  # into head, say: enough was seen, and Python must not flush the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    with suppress(BrokenPipeError):  # into head, say: enough was seen
+        write_out(text.encode(encoding, "backslashreplace"))
 
 
 def _complain(error: Exception) -> None:
@@ -197,7 +197,9 @@ def _heading(sight: Sight) -> Iterator[Text]:
     )
     yield _sentence(*_conditions(cluster))
     if cluster.last_change:
-        changed = _when(cluster.last_change_time, sight, " UTC") or cluster.last_change
+        # Of a saved answer nobody knows in which zone it was written.
+        known = "" if sight.taken is None else _when(cluster.last_change_time, sight, " UTC")
+        changed = known or cluster.last_change
         yield _text(f"Configuration changed {changed}", _FAINT)
     if sight.taken is None:
         yield Text("Read from a saved answer of crm_mon: the CIB is unknown", _FAINT)
@@ -483,7 +485,8 @@ def _what_is_wrong(found: Sequence[Problem]) -> Iterator[RenderableType]:
             yield _hanging("-", _text(text))
         for command in problem.commands:
             if command not in told:
-                yield _hanging("$", _text(command, "cyan"))
+                mark = "  # changes the cluster" if changes_cluster(command) else ""
+                yield _hanging("$", _text(command, "cyan") + _text(mark, _FAINT))
         told.update(problem.commands)
 
 

@@ -12,6 +12,7 @@ from exporter.explain import (
     Problem,
     Subject,
     bundle_problems,
+    changes_cluster,
     cluster_problems,
     node_problems,
     problems,
@@ -22,6 +23,7 @@ from exporter.model import (
     BundleConfiguration,
     Cluster,
     Configuration,
+    FencingEvent,
     Instance,
     Node,
     NodeType,
@@ -131,7 +133,10 @@ def test_commands_never_go_behind_pacemakers_back(observed: Mapping[str, Observa
     }
     assert len(commands) > 20
     for command in commands:
-        assert re.match(r"pcs (status|resource|node|cluster|stonith|property|quorum) ", command)
+        assert re.match(
+            r"(pcs (status|resource|node|cluster|stonith|property|quorum)|cibadmin --query) ",
+            command,
+        )
 
 
 @pytest.mark.real
@@ -389,7 +394,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, managed=False, nodes=(HOST, SECOND))],
             ("is unmanaged", "runs on 2 nodes: host, other"),
-            ("pcs resource manage fence", "pcs status --full"),
+            ("pcs stonith manage fence", "pcs status --full"),
         ),
         (
             [replace(FENCE, failed=True, nodes=(replace(HOST, unclean=True),))],
@@ -399,10 +404,14 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, agent="ocf:x:y", orphaned=True, blocked=True)],
             (
-                "is blocked on host (a stop failed?)",
+                "is blocked on host (a stop failed?): make sure that it is stopped before a cleanup",
                 "is orphaned on host (no longer configured)",
             ),
-            ("pcs resource failcount show fence", "pcs resource cleanup fence"),
+            (
+                "pcs resource failcount show fence",
+                "pcs resource cleanup fence",
+                "pcs status --full",
+            ),
         ),
     ],
 )
@@ -449,3 +458,34 @@ def test_names_in_commands_are_one_word_for_a_shell() -> None:
     odd = replace(bundle(STOPPED), id="b; reboot", managed=False)
     (problem,) = problems(Snapshot(GOOD, bundles=(odd,)), Configuration("", {}))
     assert "pcs resource manage 'b; reboot'" in problem.commands
+
+
+class TestFencing:
+    FAILED = FencingEvent("b", "reboot", "failed", 100.0, reason="No route to IPMI")
+
+    def told(self, *events: FencingEvent) -> list[str]:
+        return [t for t in cluster_problems(Snapshot(GOOD, fencing=events)) if "fencing of" in t]
+
+    def test_a_failure_is_told_until_it_worked(self) -> None:
+        assert self.told(self.FAILED) == ["fencing of b failed: No route to IPMI"]
+        worked = FencingEvent("b", "reboot", "success", 100.0)
+        assert self.told(self.FAILED, worked) == []
+        assert self.told(replace(self.FAILED, completed=101.0), worked) != []
+        assert self.told(self.FAILED, replace(worked, target="c")) != []
+
+    def test_one_that_is_under_way(self) -> None:
+        assert self.told(FencingEvent("b", "reboot", "pending")) == ["fencing of b is under way"]
+
+
+def test_a_node_that_joins_is_not_in_standby() -> None:
+    joining = Node("a", type=NodeType.MEMBER, online=True, pending=True, standby=True)
+    assert node_problems(joining) == ("is joining the cluster",)
+
+
+def test_what_changes_the_cluster_is_known_from_what_looks() -> None:
+    assert changes_cluster("pcs property set maintenance-mode=false")
+    assert changes_cluster("pcs resource cleanup x")
+    assert changes_cluster("pcs node unstandby x")
+    assert not changes_cluster("pcs status --full")
+    assert not changes_cluster("pcs stonith history show x")
+    assert not changes_cluster("pcs resource failcount show x")

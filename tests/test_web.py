@@ -268,6 +268,7 @@ class TestPages:
 
 class Impatient(Connection):
     request_timeout = 0.3
+    keep_alive = 1.0
     max_connections = 8
 
 
@@ -317,6 +318,23 @@ class TestClientsThatStall:
             client.sendall(sent)
             with suppress(ConnectionResetError):
                 assert client.recv(1) == b""
+
+    @pytest.mark.parametrize(
+        "after",
+        [
+            b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n\r\n",
+            b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx",
+            b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 200,
+        ],
+    )
+    def test_one_that_does_nothing_more_is_cut_off(self, after: bytes, impatient: int) -> None:
+        with socket.create_connection(("127.0.0.1", impatient), timeout=10) as client:
+            client.sendall(after)
+            time.sleep(2.5)  # without reading
+            with suppress(ConnectionResetError):
+                while client.recv(1 << 20):
+                    pass
 
     def test_time_counts_per_request_and_not_per_connection(self, impatient: int) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", impatient, timeout=10)) as connection:

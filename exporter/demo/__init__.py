@@ -25,16 +25,16 @@ _TIME = re.compile(
 class DemoCommands:
     """Stands in for the machine: answers for crm_mon, cibadmin and crm_node."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Begin the story now."""
+    def __init__(self, clock: Clock, into: float = 0) -> None:
+        """Begin the story, or be so many seconds into its loops."""
         self._clock = clock
-        self._began = clock.monotonic()
-        self._began_at = int(clock.time())
         self._files = resources.files(__name__)
         timeline = json.loads(self._files.joinpath("timeline.json").read_bytes())
         self._base: int = timeline["base"]
         self._loop: int = timeline["loop_seconds"]
         self._frames: list[dict[str, str]] = timeline["frames"]
+        self._began = clock.monotonic() - into % self._loop
+        self._began_at = int(clock.time() - into % self._loop)
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed:
         """Answer as the command would at this point of the story."""

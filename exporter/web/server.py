@@ -65,6 +65,8 @@ class Connection(HttpToolsProtocol):
 
     request_timeout = 10.0
     """Seconds that a client gets to send a request."""
+    keep_alive = float(KEEP_ALIVE)
+    """Seconds from a request to the end of its answer, and to the next."""
     request_limit = 64 * 1024
     """Bytes of a request, headers and body."""
     max_connections = 256
@@ -80,7 +82,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > min(self.max_connections, descriptors // 2):
             transport.abort()
         else:
-            self._expect()
+            self._expect(self.request_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
@@ -93,13 +95,16 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect the rest of a request."""
         super().on_message_begin()
-        self._expect()
+        self._expect(self.request_timeout)
 
     def on_message_complete(self) -> None:
-        """Have all of it."""
+        """Have all of it; wait longer for the answer to be read, and for what comes next.
+
+        uvicorn ends its own wait for the next request at any byte, a stray line end even.
+        """
         super().on_message_complete()
         self._received = 0
-        self._unexpect()
+        self._expect(self.keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
@@ -110,9 +115,10 @@ class Connection(HttpToolsProtocol):
         """End a connection that was idle for long, or whose client does not read the answer."""
         self.transport.abort()
 
-    def _expect(self) -> None:
+    def _expect(self, seconds: float) -> None:
+        """Arm the one timer that a connection has from its first moment to its last."""
         self._unexpect()
-        self._timer = self.loop.call_later(self.request_timeout, self.transport.abort)
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _unexpect(self) -> None:
         if self._timer is not None:
