@@ -404,7 +404,8 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, agent="ocf:x:y", orphaned=True, blocked=True)],
             (
-                "is blocked on host (a stop failed?): make sure that it is stopped before a cleanup",
+                "is blocked on host (a stop failed?):"
+                " make sure that it is stopped before a cleanup",
                 "is orphaned on host (no longer configured)",
             ),
             (

@@ -804,7 +804,23 @@ def test_once_into_a_full_disk_or_nowhere_says_so_in_one_line(site: Site) -> Non
         )
         assert ended.returncode == 1, where
         (line,) = logfmt(ended.stderr)
-        assert line["msg"].startswith("cannot write the metrics: "), where
+        assert line["msg"].startswith("cannot write to standard output: "), where
+
+
+def test_show_into_a_full_disk_or_nowhere_says_so_in_one_line() -> None:
+    for where in (">/dev/full", ">&-"):
+        ended = subprocess.run(
+            ("sh", "-c", f"{shlex.join((*COMMAND, 'show', '--demo'))} {where}"),
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 1, where
+        (line,) = ended.stderr.splitlines()
+        assert "cannot write to standard output: " in line, where
 
 
 def test_children_ignored_by_whoever_started_it(site: Site) -> None:
