@@ -5,7 +5,9 @@ and in a pipe; a terminal adds colour. Names come from the cluster, and are show
 markup in them means nothing, and what a terminal would obey is written out.
 """
 
+import io
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -99,8 +101,16 @@ def _print(content: Mapping[str, Any] | Iterator[RenderableType]) -> None:
     if isinstance(content, Mapping):
         text = json.dumps(content, indent=2) + "\n"
     else:
-        width = None if sys.stdout and sys.stdout.isatty() else PLAIN_WIDTH
-        text = text_of(content, Console(width=width, highlight=False, markup=False, emoji=False))
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        console = Console(
+            file=io.StringIO(),  # ours is to write: rich would lose what cannot be written
+            force_terminal=terminal,
+            width=shutil.get_terminal_size().columns if terminal else PLAIN_WIDTH,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        text = text_of(content, console)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     with suppress(BrokenPipeError):  # into head, say: enough was seen
         write_out(text.encode(encoding, "backslashreplace"))

@@ -369,6 +369,7 @@ def test_guest_nodes_are_told_with_their_replicas() -> None:
     assert problems(Snapshot(GOOD, nodes=(replace(GUEST, online=False),)), None) == ()
 
 
+BLOCKED = "is blocked on host (a stop failed?)"
 FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(HOST,))
 
 
@@ -404,8 +405,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, agent="ocf:x:y", orphaned=True, blocked=True)],
             (
-                "is blocked on host (a stop failed?):"
-                " make sure that it is stopped before a cleanup",
+                f"{BLOCKED}: make sure that it is stopped before a cleanup",
                 "is orphaned on host (no longer configured)",
             ),
             (
