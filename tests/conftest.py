@@ -16,10 +16,14 @@ import pytest
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
+from tests.support import see
 from tests.support.fakes import ScriptedCommands
+from tests.support.states import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from exporter.state import Observation
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -65,6 +69,18 @@ def clock() -> Iterator[FrozenDateTimeFactory]:
 def commands(clock: FrozenDateTimeFactory) -> ScriptedCommands:
     """A cluster that answers as the test says."""
     return ScriptedCommands(clock)
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Observation]:
+    """What the real crm_mon and cibadmin say of each named state."""
+    directory = tmp_path_factory.mktemp("states")
+    found = {}
+    for name, state in STATES.items():
+        path = directory / f"{name}.xml"
+        path.write_text(state.xml(), encoding="utf-8")
+        found[name] = see.observe(path)
+    return found
 
 
 def pytest_configure(config: pytest.Config) -> None:

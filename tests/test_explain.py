@@ -34,8 +34,6 @@ from exporter.model import (
     Snapshot,
 )
 from exporter.state import Observation
-from tests.support import see
-from tests.support.states import STATES
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FLAGS = st.booleans()
@@ -101,16 +99,6 @@ def bundle(*replicas: Replica) -> Bundle:
 def test_there_is_a_reason_if_and_only_if_a_replica_is_not_ready(replica: Replica) -> None:
     assert bool(why_not_ready(replica)) is not replica.ready
     assert len(set(why_not_ready(replica))) == len(why_not_ready(replica))
-
-
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Observation]:
-    path = tmp_path_factory.mktemp("states") / "cib.xml"
-    found = {}
-    for name, state in STATES.items():
-        path.write_text(state.xml(), encoding="utf-8")
-        found[name] = see.observe(path)
-    return found
 
 
 @pytest.mark.real

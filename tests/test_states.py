@@ -13,17 +13,6 @@ from tests.support.states import STATES
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Observation]:
-    directory = tmp_path_factory.mktemp("states")
-    found = {}
-    for name, state in STATES.items():
-        path = directory / f"{name}.xml"
-        path.write_text(state.xml(), encoding="utf-8")
-        found[name] = see.observe(path)
-    return found
-
-
 def test_every_state_in_short(
     observed: Mapping[str, Observation], golden: Callable[[str, str], None]
 ) -> None:

@@ -111,10 +111,6 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unexpect()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """End a connection that was idle for long, or whose client does not read the answer."""
-        self.transport.abort()
-
     def _expect(self, seconds: float) -> None:
         """Arm the one timer that a connection has from its first moment to its last."""
         self._unexpect()
