@@ -16,7 +16,8 @@ from exporter.errors import Outcome, PollError
 from exporter.model import ENGINES, Ban, BundleConfiguration, Configuration
 from exporter.xml import MalformedError, parse_document, required, to_int, to_score, where
 
-REQUEST = ("--query", "--local")
+REQUEST = ("--query", "--local", "--scope=configuration")
+# The status, which is left out, is most of a CIB: 88 MB with 300 bundles of 8 on 32 nodes.
 _BOOTSTRAP = "cib-bootstrap-options"
 
 HIDDEN = "(hidden)"
@@ -178,9 +179,11 @@ def without_secrets(details: BundleDetails) -> BundleDetails:
 
 def _configuration(data: bytes) -> etree._Element:
     root = parse_document(data, "cibadmin")
-    if root.tag != "cib":
-        raise MalformedError(f"cibadmin printed XML that starts with {where(root)}, not with <cib>")
-    configuration = root.find("configuration")
+    if root.tag not in {"cib", "configuration"}:
+        raise MalformedError(
+            f"cibadmin printed XML that starts with {where(root)}, not with <configuration>"
+        )
+    configuration = root if root.tag == "configuration" else root.find("configuration")
     if configuration is None:
         raise PollError(Outcome.INCOMPLETE, "cibadmin printed a CIB without a configuration")
     return configuration

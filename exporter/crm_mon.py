@@ -51,9 +51,10 @@ from exporter.xml import (
 
 # Without `options` the summary has no <cluster_options>.
 _SECTIONS = ("none", "summary", "options", "nodes", "resources")
+# Without it `failcounts` lists only what failed.
+_EVERYTHING_REMEMBERED = "operations"
 _SECTIONS_OF = {
-    # `failcounts` alone lists only what failed.
-    Collector.FAILURES: ("failcounts", "operations", "failures"),
+    Collector.FAILURES: ("failcounts", _EVERYTHING_REMEMBERED, "failures"),
     Collector.FENCING: ("fencing",),
     Collector.BANS: ("bans",),
     Collector.TICKETS: ("tickets",),
@@ -93,6 +94,17 @@ def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
     )
 
 
+def _shortened(request: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out of a request the history of what did not fail."""
+    return tuple(argument.replace(f",{_EVERYTHING_REMEMBERED}", "") for argument in request)
+
+
+def is_brief(argv: Iterable[str]) -> bool:
+    """Whether crm_mon was asked to leave out the history of what did not fail."""
+    sections = [a for a in argv if a.startswith("--include=")]
+    return any(_EVERYTHING_REMEMBERED not in argument for argument in sections)
+
+
 class CrmMon:
     """Asks crm_mon in the way that it understands, found out by trying."""
 
@@ -112,10 +124,11 @@ class CrmMon:
         """Try the best request again: Pacemaker may have been upgraded."""
         self._requests = self._known
 
-    def ask(self, timeout: float) -> Completed:
+    def ask(self, timeout: float, *, brief: bool = False) -> Completed:
         """Run crm_mon, in all for at most `timeout` seconds.
 
-        A usage error makes it try the other requests; what works is tried first from then on.
+        Where it can, a brief answer leaves out the history of what did not fail. A usage error
+        makes it try the other requests; what works is tried first from then on.
 
         Raises:
             PollError: crm_mon could not be run to its end.
@@ -123,8 +136,9 @@ class CrmMon:
         """
         deadline = time.monotonic() + timeout
         for request in self._requests:
+            arguments = _shortened(request) if brief else request
             completed = self._commands.run(
-                (self._path, *request), max(0.0, deadline - time.monotonic())
+                (self._path, *arguments), max(0.0, deadline - time.monotonic())
             )
             if not _is_usage_error(completed):
                 self._requests = (request, *(r for r in self._known if r != request))
@@ -172,7 +186,8 @@ def parse(data: bytes, stderr: str = "") -> Snapshot:
         raise PollError(
             Outcome.INCOMPLETE,
             "crm_mon printed no cluster status, though it ended well:"
-            f" {_errors(root) or last_line(stderr)}; do all daemons of Pacemaker here answer?",
+            f" {_errors(root) or last_line(stderr)}; do all daemons of Pacemaker here answer,"
+            " and do ACLs let this user read?",
         )
     times = Times()
     nodes = _nodes(root)
@@ -375,14 +390,14 @@ def _resource(element: etree._Element, nodes: dict[str, Node]) -> Resource:
         maintenance=flag(element, "maintenance"),
         target_role=get("target_role", ""),
         pending=get("pending", ""),
-        nodes=tuple(_active_on(element, nodes)),
+        nodes=_active_on(element, nodes),
     )
 
 
-def _active_on(element: etree._Element, nodes: dict[str, Node]) -> Iterable[Node]:
-    names = dict.fromkeys(required(child, "name") for child in element.iterchildren("node"))
+def _active_on(element: etree._Element, nodes: dict[str, Node]) -> tuple[Node, ...]:
+    names = dict.fromkeys([required(child, "name") for child in element.iterchildren("node")])
     # A node that is not listed is known by its name only, and so neither online nor of a type.
-    return (nodes.get(name) or Node(name) for name in names)
+    return tuple([nodes.get(name) or Node(name) for name in names])
 
 
 def _refuse_repeated(bundles: tuple[Bundle, ...]) -> None:

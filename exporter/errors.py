@@ -33,3 +33,7 @@ class PollError(Exception):
 
 class Stopped(Exception):  # noqa: N818 - the exporter is asked to end, which is no error
     """The exporter was asked to stop while a command was running."""
+
+
+class WebConfigError(Exception):
+    """A web configuration cannot be used; one line says which, where, and what to do."""

@@ -109,18 +109,26 @@ def _block(family: Family[Source], source: Source) -> Block:
         lines = [f"{name} {_number(value)}\n" for _, value in family.collect(source)]
     else:
         pattern = name + "{" + ",".join(f'{label}="%s"' for label in labels) + "} %s\n"
+        escaped = _Escaped().__getitem__
         lines = [
-            pattern % (*map(_escape, values), _number(value))
+            pattern % (*map(escaped, values), _number(value))
             for values, value in family.collect(source)
         ]
     return Block(name, family.kind, family.help, "".join(lines))
 
 
-def _escape(text: str) -> str:
-    if "\\" in text or '"' in text or "\n" in text:
-        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return text
+class _Escaped(dict[str, str]):
+    """Values of labels as they are written; each is escaped once, as most repeat."""
+
+    def __missing__(self, text: str) -> str:
+        written = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        self[text] = written
+        return written
+
+
+_NUMBERS = {number: str(number) for number in range(2)}
+"""What most values are: True and 1.0 are found as 1."""
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value % 1 == 0 else repr(value)
+    return _NUMBERS.get(value) or (str(int(value)) if value % 1 == 0 else repr(value))  # type: ignore[call-overload]

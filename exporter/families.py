@@ -82,8 +82,9 @@ _bundle_gauge(
 def bundle_replicas_in_role(seen: Observation) -> Iterator[Sample]:
     """All ten roles: absence is not a value."""
     for bundle in seen.snapshot.bundles:
+        roles = Counter(replica.role for replica in bundle.replicas)
         for role in Role:
-            yield (bundle.id, role.value), bundle.in_role(role)
+            yield (bundle.id, role.value), roles[role]
 
 
 _bundle_gauge(
@@ -121,6 +122,20 @@ _configuration_gauge(
     "replicas-per-host of the bundle. Absent while the CIB could not be read.",
     lambda configuration: configuration.replicas_per_host,
 )
+
+
+@CLUSTER.gauge(
+    "pacemaker_bundle_configured",
+    "Always 1: the CIB has this bundle. One without pacemaker_bundle_replicas is ignored by"
+    " Pacemaker: of an unknown container engine, say. Absent while the CIB could not be read.",
+    ("bundle",),
+)
+def bundle_configured(seen: Observation) -> Iterator[Sample]:
+    """What there should be: a bundle that Pacemaker drops is not in crm_mon's output at all."""
+    for bundle in seen.configuration.bundles if seen.configuration else ():
+        yield (bundle,), 1
+
+
 _bundle_gauge(
     "pacemaker_bundle_enabled",
     "0 when every replica's service resource has the target-role Stopped, else 1.",

@@ -5,7 +5,8 @@ dashboards and rules name only what exists.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -55,16 +56,17 @@ class Family(Generic[Source]):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"{self.name}: a label is declared twice")
 
-    def collect(self, source: Source) -> Iterator[Sample]:
-        """Yield the samples; a wrong number of labels, or a repeated label set, is a bug."""
-        seen: set[tuple[str, ...]] = set()
-        for values, value in self.samples(source):
+    def collect(self, source: Source) -> Sequence[Sample]:
+        """Return the samples; a wrong number of labels, or a repeated label set, is a bug."""
+        samples = list(self.samples(source))
+        distinct = {values for values, _ in samples}
+        for values in distinct:
             if len(values) != len(self.labels):
                 raise ValueError(f"{self.name}{values}: expected the labels {self.labels}")
-            if values in seen:
-                raise ValueError(f"{self.name}{values}: label set repeated")
-            seen.add(values)
-            yield values, value
+        if len(distinct) < len(samples):
+            ((values, _),) = Counter(values for values, _ in samples).most_common(1)
+            raise ValueError(f"{self.name}{values}: label set repeated")
+        return samples
 
 
 class Declarations(Generic[Source]):

@@ -127,7 +127,7 @@ class ComponentKind(StrEnum):
     SERVICE = "service"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Replica:
     """One instance of a bundle."""
 
@@ -141,7 +141,7 @@ class Replica:
     guest: Node | None = None
     """The guest node of the connection, where crm_mon lists it."""
 
-    @property
+    @cached_property
     def components(self) -> tuple[tuple[ComponentKind, Resource], ...]:
         """The implicit resources and the primitive, as far as this replica has them."""
         pairs = (

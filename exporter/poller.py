@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter import cib, crm_mon, crm_node
+from exporter import cib, crm_node
 from exporter.clock import Clock
 from exporter.collectors import Selection
 from exporter.command import Commands
@@ -13,14 +13,22 @@ from exporter.errors import Outcome, PollError, Stopped
 from exporter.exposition import Page, render
 from exporter.families import CLUSTER
 from exporter.history import History
+from exporter.logs import TOLD_AGAIN
 from exporter.model import Configuration, Snapshot
 from exporter.state import Observation, Sighting, State
+from exporter.watcher import Watcher
 
-CIB_INTERVAL = 60.0
-"""Seconds between reads of a CIB that does not say that it changed: its text of the last change
-has whole seconds only. Also the pause after a cibadmin or crm_node that hung."""
+CIB_INTERVAL = 600.0
+"""Seconds between reads of a CIB that does not say that it changed, to be sure."""
+CHANGE_SETTLES = 2.0
+"""Seconds after which a CIB that changed is read once more: its text of the last change has whole
+seconds only, and another change may have come within the same."""
+SIDE_PAUSE = 60.0
+"""Seconds until a cibadmin that hung, or a crm_node that failed, is tried again."""
 SIDE_TIMEOUT = 10.0
 """Seconds for cibadmin and crm_node, which must not hold up a good answer of crm_mon for long."""
+ALTERNATING = 60.0
+"""Seconds between lines about a command that fails for now this, now that reason."""
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +67,7 @@ class Poller:
             for family in CLUSTER
             if family.collector is None or family.collector in selection.collectors
         ]
-        self._crm_mon = crm_mon.CrmMon(site.commands, site.crm_mon, selection.collectors)
+        self._crm_mon = Watcher(site.commands, site.crm_mon, selection.collectors, clock)
         self._configuration = _ConfigurationReader(site, clock)
         self._local_node = _LocalNode(site, clock)
         self._history = History()
@@ -102,9 +110,11 @@ class Poller:
                 completed = self._crm_mon.ask(self._timeout)
             finally:
                 asked = self._clock.monotonic()
-            snapshot = crm_mon.read(completed)
+            snapshot = self._crm_mon.read(completed)
         except PollError as failure:
-            error, outcome = failure, failure.outcome
+            # Its traceback leads to this frame, which leads to it: a circle that would keep what
+            # the command printed, up to 64 MiB, until some garbage collection.
+            error, outcome = failure.with_traceback(None), failure.outcome
             self._failure.began(failure, started)
             if outcome is Outcome.NOT_CONNECTED:
                 # Not a view that got lost: this node has left the cluster.
@@ -116,7 +126,7 @@ class Poller:
         else:
             self._failure.ended()
             observation = self._observe(snapshot, started + self._timeout)
-            page = Page.of(render(self._families, observation))
+            page = self._page(observation)
             sighting = Sighting(observation, page, time, started)
         before, now = self.state, self._clock.monotonic()
         self.state = replace(
@@ -142,7 +152,9 @@ class Poller:
         return error
 
     def _observe(self, snapshot: Snapshot, deadline: float) -> Observation:
-        self._history = self._history.after(snapshot)
+        before = self.state.sighting
+        if before is None or snapshot is not before.observation.snapshot:
+            self._history = self._history.after(snapshot)
         return Observation(
             snapshot,
             self._configuration.of(snapshot, deadline),
@@ -151,31 +163,51 @@ class Poller:
             self._selection.attribute_names,
         )
 
+    def _page(self, seen: Observation) -> Page:
+        before = self.state.sighting
+        if (
+            before is not None
+            and seen.snapshot is before.observation.snapshot
+            and seen == before.observation
+        ):
+            return before.page
+        return Page.of(render(self._families, seen))
+
 
 class _Failure:
-    """Logs one line when a command begins to fail, or fails for another reason, and when it works.
+    """Logs when a command begins to fail, fails for another reason, and when it works again.
 
-    What happens at every poll in between is in the metrics.
+    While it fails for the same reason that is told every ten minutes; reasons that alternate, once
+    a minute. What happens at every poll in between is in the metrics.
     """
 
     def __init__(self, command: str, clock: Clock) -> None:
         self._command = command
         self._clock = clock
-        self._outcome: Outcome | None = None
         self._since = math.nan
+        self._told: dict[Outcome, float] = {}
+        """When a line told each outcome of this failure last, the latest at the end."""
 
     def began(self, error: PollError, since: float) -> None:
-        if self._outcome is None:
+        now = self._clock.monotonic()
+        facts: dict[str, str | int] = {"outcome": error.outcome.value}
+        if self._told:
+            latest, at = next(reversed(self._told.items()))
+            pause = TOLD_AGAIN if error.outcome is latest else ALTERNATING
+            if error.outcome in self._told and now - at < pause:
+                return
+            facts["failed_for_seconds"] = round(now - self._since)
+        else:
             self._since = since
-        if error.outcome is not self._outcome:
-            log.error("%s", error, extra={"command": self._command, "outcome": error.outcome.value})
-        self._outcome = error.outcome
+        self._told.pop(error.outcome, None)
+        self._told[error.outcome] = now
+        log.error("%s", error, extra={"command": self._command, **facts})
 
     def ended(self) -> None:
-        if self._outcome is not None:
+        if self._told:
             seconds = round(self._clock.monotonic() - self._since, 1)
             log.info("%s works again", self._command, extra={"failed_for_seconds": seconds})
-        self._outcome = None
+        self._told.clear()
 
 
 class _ConfigurationReader:
@@ -196,14 +228,14 @@ class _ConfigurationReader:
         last_change = snapshot.cluster.last_change
         changed = self._configuration is not None and last_change != self._last_change
         if changed or now >= self._due:
-            found = self._read(_within(deadline - now))
+            found = self._read(_within(deadline - now), settled=last_change == self._last_change)
             # One that is known to be current stays, though it could not be read once more.
             if found is not None or changed:
                 self._configuration = found
             self._last_change = last_change
         return self._configuration
 
-    def _read(self, timeout: float) -> Configuration | None:
+    def _read(self, timeout: float, *, settled: bool) -> Configuration | None:
         outcome = Outcome.SUCCESS
         configuration = None
         started = self._clock.monotonic()
@@ -215,9 +247,11 @@ class _ConfigurationReader:
             self._failure.began(error, started)
         self.reads = _counted(self.reads, outcome)
         now = self._clock.monotonic()
-        # What fails at once may be tried again at once; what hangs would slow down every poll.
-        again_soon = outcome not in {Outcome.SUCCESS, Outcome.TIMEOUT}
-        self._due = now if again_soon else now + CIB_INTERVAL
+        if outcome is Outcome.SUCCESS:
+            self._due = now + (CIB_INTERVAL if settled else CHANGE_SETTLES)
+        else:
+            # What fails at once may be tried again at once; what hangs would slow down every poll.
+            self._due = now + (SIDE_PAUSE if outcome is Outcome.TIMEOUT else 0)
         return configuration
 
 
@@ -240,13 +274,15 @@ class _LocalNode:
         """Return the name, or nothing while it is unknown."""
         now = self._clock.monotonic()
         if not self._name and now >= self._due:
-            self._due = now + CIB_INTERVAL
+            self._due = now + SIDE_PAUSE
             self._name = self._ask(_within(deadline - now))
         nodes = (node.name for node in snapshot.nodes)
         name = self._name or crm_node.by_host_name(self._site.host_name, nodes)
-        if not name and not self._told:
+        # Pacemaker that has just started names no node yet.
+        if not name and snapshot.nodes and not self._told:
             log.warning("cannot tell which node of the cluster this is: pacemaker_view_dc stays 0")
-        self._told = not name
+            self._told = True
+        self._told &= not name
         return name
 
     def _ask(self, timeout: float) -> str:

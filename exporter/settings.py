@@ -3,7 +3,7 @@
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,10 @@ class Settings:
 
     web_listen_address: tuple[ListenAddress, ...]
     web_telemetry_path: str
+    web_runbooks_url: str
+    """What the status page links to; empty for no link."""
+    web_config_file: str
+    """TLS, users and more; empty for none."""
     poll_interval: float
     poll_timeout: float
     poll_max_age: float
@@ -77,6 +81,13 @@ class ShowSettings:
     """The bundle whose configuration is shown; empty for the state of all."""
     secrets: bool
     demo: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What the arguments of `check-web-config` say."""
+
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,34 @@ def parse_show(arguments: Sequence[str]) -> ShowSettings:
     return ShowSettings(**values)
 
 
+def parse_check(arguments: Sequence[str]) -> CheckSettings:
+    """Read the command line of `check-web-config`, without that word.
+
+    Raises:
+        UsageError: there are mistakes in it.
+        SystemExit: --help was asked for, and answered.
+
+    """
+    values, mistakes = _read(check_parser(), arguments)
+    if not values["file"]:
+        mistakes.append("name the file to check")
+    if mistakes:
+        raise UsageError("; ".join(mistakes))
+    return CheckSettings(**values)
+
+
+SUBCOMMANDS: Mapping[str, Callable[[Sequence[str]], ShowSettings | CheckSettings]] = {
+    "show": parse_show,
+    "check-web-config": parse_check,
+}
+"""The words that a command line may start with, and what reads the rest of it."""
+
+
+def parsers() -> tuple[argparse.ArgumentParser, ...]:
+    """Return the parser of the exporter's flags, and that of each subcommand."""
+    return parser(), show_parser(), check_parser()
+
+
 def _disagreements(settings: Settings) -> Iterator[str]:
     if settings.poll_max_age < settings.poll_interval + settings.poll_timeout:
         yield (
@@ -168,9 +207,11 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the exporter's flags."""
     result = argparse.ArgumentParser(
         PROGRAM,
-        usage=f"{PROGRAM} [flags]\n       {PROGRAM} show [flags]",
+        usage=f"{PROGRAM} [flags]\n       {PROGRAM} show [flags]"
+        f"\n       {PROGRAM} check-web-config FILE",
         description="Prometheus exporter for Pacemaker container bundles;"
-        " show prints the cluster as the exporter understands it.",
+        " show prints the cluster as the exporter understands it,"
+        " check-web-config tries a file for --web.config.file.",
         epilog="Durations are written as 10s, 1m30s or 500ms.",
         allow_abbrev=False,
         formatter_class=_Help,
@@ -192,6 +233,21 @@ def parser() -> argparse.ArgumentParser:
     )
     _add(
         result,
+        "--web.config.file",
+        _Kind("FILE", str),
+        "",
+        "Configuration of TLS, users, headers and rate limit, as Prometheus' own exporters read it;"
+        " read again when it or a certificate changes, and on SIGHUP.",
+    )
+    _add(
+        result,
+        "--web.runbooks-url",
+        _Kind("URL", _web_url),
+        "",
+        "Where your runbooks are: the status page links there.",
+    )
+    _add(
+        result,
         "--poll.interval",
         _DURATION_KIND,
         "10s",
@@ -201,7 +257,7 @@ def parser() -> argparse.ArgumentParser:
         result,
         "--poll.max-age",
         _DURATION_KIND,
-        "90s",
+        "150s",
         "Age at which the last good data is withdrawn.",
     )
     _add_commands(result)
@@ -277,6 +333,20 @@ def show_parser() -> argparse.ArgumentParser:
     return result
 
 
+def check_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments of `check-web-config`."""
+    result = argparse.ArgumentParser(
+        f"{PROGRAM} check-web-config",
+        usage=f"{PROGRAM} check-web-config FILE",
+        description="Read a file for --web.config.file, load the certificates that it names,"
+        " and say what is wrong, or what it amounts to.",
+        allow_abbrev=False,
+        formatter_class=_Help,
+    )
+    result.add_argument("file", metavar="FILE", nargs="?", help="The file.")
+    return result
+
+
 def _add(
     parser: argparse.ArgumentParser, flag: str, kind: _Kind, default: str | None, text: str
 ) -> None:
@@ -307,7 +377,7 @@ def _add(
 def _add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say whom to ask."""
     path = _Kind("PATH", _word)
-    _add(parser, "--poll.timeout", _DURATION_KIND, "30s", "Time after which crm_mon is killed.")
+    _add(parser, "--poll.timeout", _DURATION_KIND, "60s", "Time after which crm_mon is killed.")
     for command in ("crm_mon", "cibadmin", "crm_node"):
         _add(parser, f"--{command}.path", path, command, f"The {command} to run.")
     _add(
@@ -353,6 +423,12 @@ def _telemetry_path(text: str) -> str:
         raise ValueError("write a path that starts with / and needs no escaping")
     if text == "/" or text.startswith("/-/"):
         raise ValueError("this path is taken by another page")
+    return text
+
+
+def _web_url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[!-~]+", text):
+        raise ValueError("write a URL that starts with http:// or https://")
     return text
 
 

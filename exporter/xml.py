@@ -14,8 +14,10 @@ INFINITY = 1_000_000
 # refuse the whole page for it.
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-_TRUE = frozenset({"true", "on", "yes", "y", "1"})
-_FALSE = frozenset({"false", "off", "no", "n", "0"})
+_FLAGS: dict[str | None, bool] = {
+    **dict.fromkeys(("true", "on", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "n", "0"), False),
+}
 
 
 class MalformedError(PollError):
@@ -76,14 +78,18 @@ def required_flag(element: etree._Element, name: str) -> bool:
 
 def flag(element: etree._Element, name: str, *, default: bool = False) -> bool:
     """Return an optional boolean attribute; the default where it is missing or unknown."""
-    value = to_flag(element.get(name))
+    text = element.get(name)
+    if text is None:
+        return default
+    value = to_flag(text)
     return default if value is None else value
 
 
 def to_flag(text: str | None) -> bool | None:
     """Read a boolean in the spellings that Pacemaker takes; None for anything else."""
-    lowered = (text or "").lower()
-    return True if lowered in _TRUE else False if lowered in _FALSE else None
+    if text in _FLAGS:
+        return _FLAGS[text]
+    return _FLAGS.get(text.lower()) if text else None
 
 
 def to_int(text: str | None) -> int | None:

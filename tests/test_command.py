@@ -145,6 +145,7 @@ def test_the_rest_of_the_environment_is_inherited(tmp_path: Path, stop: threadin
         "CIB_file=cib.xml",
         "LC_ALL=C",
         "TZ=UTC",
+        "GLIBC_TUNABLES=glibc.malloc.mxfast=0",
     }
 
 
@@ -396,7 +397,14 @@ def test_a_prefix_comes_first_and_env_pins_language_and_zone_behind_it(
     prefix = ("env", "-i")
     completed = _run(SystemCommands(os.environ, stop, prefix), crm_mon)
     request = (str(crm_mon.path), "--output-as=xml", "--inactive")
-    assert completed.argv == (*prefix, "env", "LC_ALL=C", "TZ=UTC", *request)
+    assert completed.argv == (
+        *prefix,
+        "env",
+        "LC_ALL=C",
+        "TZ=UTC",
+        "GLIBC_TUNABLES=glibc.malloc.mxfast=0",
+        *request,
+    )
     assert completed.status == 0
     assert crm_mon.starts[0].argv == list(request)
     assert crm_mon.starts[0].environment == {"LC_ALL": "C", "TZ": "UTC"}

@@ -1,12 +1,15 @@
 """What the reader of crm_mon's XML requires, tolerates, and refuses."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 
 from exporter import crm_mon
+from exporter.command import Completed
 from exporter.errors import Outcome, PollError
-from exporter.model import Cluster, Replica, Role, Snapshot
+from exporter.model import Cluster, NodeType, Replica, Role, Snapshot
 from exporter.xml import MalformedError
 
 NODES = """
@@ -305,3 +308,185 @@ class TestRefused:
 
 def test_the_snapshot_of_an_empty_summary() -> None:
     assert crm_mon.parse(b"<crm_mon><summary/></crm_mon>") == Snapshot(Cluster())
+
+
+class TestWords:
+    """What operators read in the log is said in full, and of what."""
+
+    @pytest.mark.parametrize(
+        ("completed", "outcome", "words"),
+        [
+            (
+                Completed(("crm_mon",), 102, b"", "a\nNot connected\n"),
+                Outcome.NOT_CONNECTED,
+                (
+                    "crm_mon cannot reach the cluster (exit status 102): Not connected;"
+                    " is Pacemaker running here?"
+                ),
+            ),
+            (
+                Completed(("crm_mon",), 4, b"<a><error>Denied</error></a>", ""),
+                Outcome.PERMISSION_DENIED,
+                (
+                    "crm_mon may not ask the cluster (exit status 4): Denied;"
+                    " put the exporter's user into group haclient"
+                ),
+            ),
+            (
+                Completed(("crm_mon",), -11, b"", ""),
+                Outcome.EXIT_STATUS,
+                "crm_mon failed (killed by SIGSEGV): no reason given",
+            ),
+            (
+                Completed(("crm_mon",), 0, b'<crm_mon version="2.1.5"/>', ""),
+                Outcome.NOT_CONNECTED,
+                "crm_mon cannot reach the cluster (no content); is Pacemaker running here?",
+            ),
+            (
+                Completed(("crm_mon",), 0, b"<crm-mon-disconnected/>", ""),
+                Outcome.NOT_CONNECTED,
+                (
+                    "crm_mon cannot reach the cluster (crm-mon-disconnected);"
+                    " is Pacemaker running here?"
+                ),
+            ),
+        ],
+    )
+    def test_of_a_failure(self, completed: Completed, outcome: Outcome, words: str) -> None:
+        with pytest.raises(PollError) as caught:
+            crm_mon.read(completed)
+        assert (caught.value.outcome, str(caught.value)) == (outcome, words)
+
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            (
+                b"a" * 101 + b"\nb",
+                f"crm_mon printed no XML but {'a' * 100!r}",
+            ),
+            (b"first\nsecond", "crm_mon printed no XML but 'first'"),
+            (
+                b"<!DOCTYPE crm_mon><crm_mon/>",
+                "crm_mon printed a document type definition, which is refused",
+            ),
+            (
+                document('<nodes><node name="n" online="maybe"/></nodes>'),
+                "line 1: <node 'n'> has online='maybe', not a boolean",
+            ),
+            (
+                document("<nodes><node online='yes'/></nodes>"),
+                "line 1: <node> has no attribute name",
+            ),
+            (
+                document("<resources><bundle id='b'><replica id='0'/></bundle></resources>"),
+                "line 1: <replica '0'> of bundle 'b' has no container",
+            ),
+        ],
+    )
+    def test_of_what_is_malformed(self, data: bytes, words: str) -> None:
+        with pytest.raises(MalformedError) as caught:
+            crm_mon.parse(data)
+        assert str(caught.value) == words
+
+    def test_of_what_is_ill_formed(self) -> None:
+        with pytest.raises(
+            MalformedError, match=r"crm_mon printed ill-formed XML: Opening and ending tag"
+        ):
+            crm_mon.parse(b"<crm_mon><summary></crm_mon>")
+
+    def test_of_what_is_repeated(self) -> None:
+        replica = f'<replica id="0">{CONTAINER.format(STARTED, ON_C0)}</replica>'
+        twice = f'<bundle id="web" type="podman">{replica * 2}</bundle>'
+        with pytest.raises(MalformedError) as caught:
+            crm_mon.parse(document(f"<resources>{twice}</resources>"))
+        assert str(caught.value) == "crm_mon printed replica '0' of bundle 'web' 2 times"
+
+
+class Slow:
+    """A crm_mon that takes its time to refuse every request."""
+
+    def __init__(self, clock: FrozenDateTimeFactory) -> None:
+        self.clock = clock
+        self.allowed: list[float] = []
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        self.allowed.append(timeout)
+        self.clock.tick(3)
+        return Completed(tuple(argv), 64, b"", "usage:\ncrm_mon: Unknown option --x\n")
+
+
+def test_all_requests_share_one_time(clock: FrozenDateTimeFactory) -> None:
+    slow = Slow(clock)
+    with pytest.raises(PollError) as caught:
+        crm_mon.CrmMon(slow, "/x/crm_mon").ask(5)
+    assert slow.allowed == pytest.approx([5, 2, 0])
+    assert str(caught.value) == (
+        "crm_mon takes neither --output-as=xml nor --as-xml (exit status 64):"
+        " crm_mon: Unknown option --x; is /x/crm_mon a crm_mon?"
+    )
+
+
+def test_values_too_long_are_refused() -> None:
+    with pytest.raises(MalformedError, match="ill-formed"):
+        crm_mon.parse(document(f'<bans><ban id="{"x" * 11_000_000}"/></bans>'))
+
+
+def test_a_ban_by_each_name_of_promoted_and_without_a_node() -> None:
+    bans = (
+        '<ban id="1" node="n" promoted-only="true"/>',
+        '<ban id="2" master_only="true"/>',
+        '<ban id="3"/>',
+    )
+    seen = crm_mon.parse(document(f"<bans>{''.join(bans)}</bans>")).bans
+    assert [(ban.node, ban.promoted_only) for ban in seen] == [("n", True), ("", True), ("", False)]
+
+
+def test_a_failed_action_is_named_by_its_key_or_its_id() -> None:
+    failures = '<failure op_key="a_monitor_1"/><failure id="b_start_0"/><failure/>'
+    seen = crm_mon.parse(document(f"<failures>{failures}</failures>")).failed_actions
+    assert [(action.resource, action.operation) for action in seen] == [
+        ("a", "monitor"),
+        ("b", "start"),
+        ("", ""),
+    ]
+
+
+def test_a_bundle_in_maintenance() -> None:
+    bundles = '<bundle id="a" maintenance="true"/><bundle id="b"/>'
+    seen = crm_mon.parse(document(f"<resources>{bundles}</resources>")).bundles
+    assert [bundle.maintenance for bundle in seen] == [True, False]
+
+
+def test_a_resource_in_maintenance() -> None:
+    flagged = CONTAINER.format(f'{STARTED} maintenance="true"', ON_C0)
+    assert only_replica(bundle(flagged)).container.maintenance
+    assert not only_replica(bundle(CONTAINER.format(STARTED, ON_C0))).container.maintenance
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [(text, True) for text in ("true", "on", "yes", "y", "1", "TRUE")]
+    + [(text, False) for text in ("false", "off", "no", "n", "0", "No")],
+)
+def test_every_spelling_of_a_boolean(text: str, flag: bool) -> None:
+    (node,) = crm_mon.parse(document(f'<nodes><node name="n" online="{text}"/></nodes>')).nodes
+    assert node.online is flag
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [("INFINITY", 10**6), ("+INFINITY", 10**6), ("-INFINITY", -(10**6)), ("-7", -7), ("x", 0)],
+)
+def test_every_spelling_of_a_score(text: str, score: int) -> None:
+    (ban,) = crm_mon.parse(document(f'<bans><ban id="b" weight="{text}"/></bans>')).bans
+    assert ban.score == score
+
+
+def test_of_a_node_that_is_only_named_nothing_is_said() -> None:
+    elsewhere = CONTAINER.format(STARTED, '<node name="lost" id="9"/>')
+    (node,) = only_replica(bundle(elsewhere)).hosts
+    assert (node.name, node.id, node.type) == ("lost", "", NodeType.UNKNOWN)
+    flags = ("online", "standby", "standby_onfail", "maintenance", "pending", "unclean",
+             "shutdown", "expected_up", "dc")  # fmt: skip
+    assert not any(getattr(node, name) for name in flags)
+    assert (node.health, node.feature_set, node.resources_running) == (None, "", None)

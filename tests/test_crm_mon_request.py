@@ -242,7 +242,7 @@ def _error(ask: CrmMon) -> PollError:
 
 
 NO_PACEMAKER = "is Pacemaker running here?"
-NO_ANSWER = "do all daemons of Pacemaker here answer?"
+NO_ANSWER = "do all daemons of Pacemaker here answer, and do ACLs let this user read?"
 NO_CONNECTION = "crm_mon: Connection to cluster failed: Connection refused"
 GROUP = "put the exporter's user into group haclient"
 

@@ -271,6 +271,17 @@ Tickets:
   * ticketB: revoked last-granted="Tue Mar 13 20:15:36 2012"
 """
 
+LIVE = """\
+Cluster Summary:
+  * Current DC: node-a (version 2.1.5-a3f44794f94) - MIXED-VERSION partition with quorum
+
+Failed Fencing Actions:
+  * reboot of node-c by node-a for pacemaker-controld.90@node-b last failed (no answer) at 17:51:59Z
+
+Pending Fencing Actions:
+  * reboot of node-b pending: client=pacemaker-controld.90, origin=node-a
+"""
+
 IN_DETAIL = """\
 Cluster Summary:
   * Current DC: NONE
@@ -350,6 +361,12 @@ def test_sections_after_the_resources() -> None:
         Ban("other", "disk-clone", "node-a", promoted=True),
     )
     assert rest.tickets == {"ticketA": (True, True), "ticketB": (False, False)}
+
+
+def test_what_only_a_live_cluster_says() -> None:
+    rest = crm_mon_text_resources.read(LIVE)
+    assert (rest.summary.dc, rest.summary.quorum) == ("node-a", True)
+    assert rest.fencing == {("node-c", "reboot", "failed"), ("node-b", "reboot", "pending")}
 
 
 def test_sections_in_detail() -> None:

@@ -80,3 +80,8 @@ def test_bundles_are_counted_apart() -> None:
     moved = Snapshot(TRUSTED, bundles=(*snapshot(P, bundle="a").bundles, *other.bundles))
     history = after(both, moved)
     assert (counts(history, "a"), counts(history, "b")) == ((1, 1), (0, 0))
+
+
+def test_a_replica_on_its_way_hides_no_other() -> None:
+    seen = after(snapshot(Role.STARTING, U), snapshot(Role.STARTING, P))
+    assert counts(seen) == (1, 1)

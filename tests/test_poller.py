@@ -1,6 +1,9 @@
 """The poller: when it asks, what it publishes, what it logs."""
 
+import gc
 import logging
+import re
+import weakref
 from collections.abc import Callable
 from functools import partial
 
@@ -10,9 +13,19 @@ from freezegun.api import FrozenDateTimeFactory
 from exporter.clock import SystemClock
 from exporter.command import Completed
 from exporter.errors import Outcome, PollError, Stopped
-from exporter.poller import CIB_INTERVAL, SIDE_TIMEOUT, Poller, Site
+from exporter.exposition import Format, join, render
+from exporter.families import EXPORTER
+from exporter.poller import (
+    CHANGE_SETTLES,
+    CIB_INTERVAL,
+    SIDE_PAUSE,
+    SIDE_TIMEOUT,
+    Poller,
+    Site,
+)
 from exporter.state import Identity, State, View
 from tests.support.fakes import CIB, ScriptedCommands, document
+from tests.support.see import series
 
 START = "2026-11-22 12:00:00"
 IDENTITY = Identity("1", "", "3", poll_interval=10, max_age=90)
@@ -223,23 +236,24 @@ class TestPublishing:
 
 
 class TestConfiguration:
-    def test_read_when_it_changed_and_now_and_then(
+    def test_read_when_it_changed_once_more_when_that_has_settled_and_now_and_then(
         self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory
     ) -> None:
-        poller.poll()
-        clock.tick(10)
-        poller.poll()
-        assert commands.count("cibadmin") == 1
+        def reads_after(seconds: float) -> int:
+            clock.tick(seconds)
+            poller.poll()
+            return commands.count("cibadmin")
+
+        assert reads_after(0) == 1
+        assert reads_after(CHANGE_SETTLES - 0.1) == 1
+        assert reads_after(0.2) == 2, "another change may have come in the same second"
+        assert reads_after(CIB_INTERVAL - 0.1) == 2
         commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
-        poller.poll()
-        assert commands.count("cibadmin") == 2
-        clock.tick(CIB_INTERVAL - 0.1)
-        poller.poll()
-        assert commands.count("cibadmin") == 2
-        clock.tick(0.2)
-        poller.poll()
-        assert commands.count("cibadmin") == 3
-        assert poller.state.cib_reads[Outcome.SUCCESS] == 3
+        assert reads_after(0) == 3
+        assert reads_after(10) == 4
+        assert reads_after(CIB_INTERVAL - 0.1) == 4
+        assert reads_after(0.2) == 5
+        assert poller.state.cib_reads[Outcome.SUCCESS] == 5
 
     def test_a_failure_is_counted_and_tried_again_at_the_next_poll(
         self, poller: Poller, commands: ScriptedCommands
@@ -282,7 +296,7 @@ class TestConfiguration:
         commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
         poller.poll()
         assert commands.count("cibadmin") == 1
-        clock.tick(CIB_INTERVAL)
+        clock.tick(SIDE_PAUSE)
         poller.poll()
         assert commands.count("cibadmin") == 2
 
@@ -329,9 +343,16 @@ class TestLocalNode:
         commands.crm_mon = lambda: document(name="other")
         assert self.name(poller) == ""
         assert commands.count("crm_node") == 1
-        clock.tick(CIB_INTERVAL)
+        clock.tick(SIDE_PAUSE)
         self.name(poller)
         assert commands.count("crm_node") == 2
+
+    def test_it_gets_what_is_left_of_the_time(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        commands.takes = 25
+        poller.poll()
+        assert commands.timeouts[commands.asked.index("crm_node")] == pytest.approx(5)
 
     def test_it_is_said_once_that_it_is_unknown(
         self, poller: Poller, commands: ScriptedCommands, caplog: pytest.LogCaptureFixture
@@ -340,9 +361,19 @@ class TestLocalNode:
         commands.crm_mon = lambda: document(name="other")
         for _ in range(3):
             poller.poll()
-        assert [m.partition(":")[0] for m in caplog.messages] == [
-            "cannot tell which node of the cluster this is"
+        assert caplog.messages == [
+            "cannot tell which node of the cluster this is: pacemaker_view_dc stays 0"
         ]
+
+    def test_it_is_not_said_while_no_node_is_named(
+        self, poller: Poller, commands: ScriptedCommands, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        commands.crm_node = fail(Outcome.NOT_CONNECTED)
+        commands.crm_mon = lambda: re.sub(b"<nodes>.*</nodes>", b"<nodes/>", document())
+        poller.poll()
+        commands.crm_mon = document
+        poller.poll()
+        assert caplog.messages == []
 
     def test_it_is_forgotten_when_the_node_leaves(
         self, poller: Poller, commands: ScriptedCommands
@@ -373,6 +404,32 @@ class TestLog:
         assert caplog.messages == ["it is timeout", "it is exit_status", "crm_mon works again"]
         assert caplog.records[-1].__dict__["failed_for_seconds"] == 40
 
+    def test_what_goes_on_failing_is_told_every_ten_minutes(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        commands.crm_mon = fail(Outcome.TIMEOUT)
+        for _ in range(130):
+            poller.poll()
+            clock.tick(10)
+        assert caplog.messages == ["it is timeout"] * 3
+        assert [r.__dict__.get("failed_for_seconds", 0) for r in caplog.records] == [0, 600, 1200]
+
+    def test_reasons_that_alternate_do_not_fill_the_log(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        for n in range(60):
+            commands.crm_mon = fail((Outcome.TIMEOUT, Outcome.EXIT_STATUS)[n % 2])
+            poller.poll()
+            clock.tick(10)
+        assert caplog.messages[:2] == ["it is timeout", "it is exit_status"]
+        assert 5 < len(caplog.messages) <= 12
+        caplog.clear()
+        commands.crm_mon = fail(Outcome.NOT_CONNECTED)
+        poller.poll()
+        assert caplog.messages == ["it is not_connected"], "what is new, at once"
+
     def test_the_same_for_cibadmin(
         self, poller: Poller, commands: ScriptedCommands, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -383,6 +440,27 @@ class TestLog:
         commands.cibadmin = lambda: CIB
         poller.poll()
         assert caplog.messages == ["it is permission_denied", "cibadmin works again"]
+
+    def test_lines_say_of_which_command_and_how(
+        self, poller: Poller, commands: ScriptedCommands, clock: FrozenDateTimeFactory,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        caplog.set_level(logging.DEBUG)
+        commands.takes = 1.23456
+        commands.crm_node = fail(Outcome.NOT_FOUND)
+        poller.poll()
+        commands.crm_mon = fail(Outcome.TIMEOUT)
+        poller.poll()
+        asked, good, failed, bad = (record.__dict__ for record in caplog.records)
+        assert (asked["msg"], asked["args"][0].outcome, asked["command"]) == (
+            "%s",
+            Outcome.NOT_FOUND,
+            "crm_node",
+        )
+        assert (failed["command"], failed["outcome"]) == ("crm_mon", "timeout")
+        extras = ("outcome", "reason", "seconds", "crm_mon_seconds")
+        assert [good[name] for name in extras] == ["success", "", 1.235, 1.235]
+        assert [bad[name] for name in extras] == ["timeout", "it is timeout", 1.235, 1.235]
 
     def test_debug_has_each_poll(self, poller: Poller, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
@@ -400,3 +478,56 @@ def test_one_page_is_one_poll(poller: Poller, commands: ScriptedCommands) -> Non
     assert poller.state.sighting is not None
     assert b'node="c1"' in poller.state.sighting.page.shared
     assert b'node_condition{node="c0"' not in poller.state.sighting.page.shared
+
+
+def test_exactly_one_outcome_is_the_last(poller: Poller, commands: ScriptedCommands) -> None:
+    commands.crm_mon = fail(Outcome.TIMEOUT)
+    poller.poll()
+    page = series(join(render(EXPORTER, look(poller)), Format.TEXT).decode())
+    assert {
+        outcome: page[f'pacemaker_exporter_last_poll_outcome{{outcome="{outcome.value}"}}']
+        for outcome in Outcome
+    } == {outcome: float(outcome is Outcome.TIMEOUT) for outcome in Outcome}
+
+
+class Output(bytearray):
+    """What a command printed; knows whether somebody keeps it."""
+
+
+def test_a_failed_poll_keeps_nothing_of_what_was_printed(
+    poller: Poller, commands: ScriptedCommands
+) -> None:
+    kept: list[weakref.ref[Output]] = []
+
+    def floods() -> Completed:
+        output = Output(b"much")
+        kept.append(weakref.ref(output))
+        raise PollError(Outcome.TOO_LARGE, "too large")
+
+    commands.crm_mon = floods
+    gc.collect()
+    gc.disable()
+    try:
+        poller.poll()
+        assert [output() for output in kept] == [None]
+    finally:
+        gc.enable()
+
+
+def test_what_has_not_changed_is_not_rendered_again(
+    poller: Poller, commands: ScriptedCommands
+) -> None:
+    poller.poll()
+    first = poller.state.sighting
+    poller.poll()
+    second = poller.state.sighting
+    assert first is not None
+    assert second is not None
+    assert second is not first
+    assert second.page is first.page
+    commands.cibadmin = lambda: CIB.replace(b"tripleo", b"other")
+    commands.clock.tick(CIB_INTERVAL)
+    poller.poll()
+    assert poller.state.sighting is not None
+    assert poller.state.sighting.observation.snapshot is first.observation.snapshot
+    assert b'cluster_name="other"' in poller.state.sighting.page.shared

@@ -444,7 +444,7 @@ def test_a_crm_mon_that_hangs_from_the_start_keeps_no_page_from_being_served(sit
 # ---- Stopping ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("behaviour", [HEALTHY_CRM_MON, HANGS_DEAF])
 def test_a_signal_ends_it_within_a_second_whatever_crm_mon_does(
     site: Site, number: signal.Signals, behaviour: Behaviour
@@ -455,6 +455,14 @@ def test_a_signal_ends_it_within_a_second_whatever_crm_mon_does(
         assert program.stop(number) < TO_STOP
         assert [line["msg"] for line in program.log] == ["listening", "stopping"]
     assert site.alive() == []
+
+
+def test_a_hangup_does_not_end_it(site: Site) -> None:
+    with site.program() as program:
+        program.process.send_signal(signal.SIGHUP)
+        until(lambda: "no file to read again" in program.log[-1]["msg"], "a line about it")
+        assert program.scrape().up
+        assert program.stop() < TO_STOP
 
 
 def test_it_ends_well_while_cibadmin_hangs_and_clients_stay_connected(site: Site) -> None:
@@ -685,7 +693,7 @@ def test_with_all_three_commands_the_whole_cluster_is_shown(site: Site) -> None:
     commands = (site.crm_mon, site.cibadmin, site.crm_node)
     assert [start.argv[1:] for command in commands for start in command.starts] == [
         list(crm_mon.requests(frozenset(Collector))[0]),
-        ["--query", "--local"],
+        ["--query", "--local", "--scope=configuration"],
         ["--name"],
     ]
     for command in commands:
@@ -864,7 +872,7 @@ def test_a_saved_output_that_is_not_there() -> None:
 
 
 def test_a_short_maximum_age_is_warned_of(site: Site) -> None:
-    ended = run("--once", "--poll.max-age=40s", *site.paths)
+    ended = run("--once", "--poll.max-age=80s", *site.paths)
     assert ended.returncode == 0
     (line,) = logfmt(ended.stderr)
     assert line["level"] == "warning"
@@ -935,8 +943,8 @@ def test_help_shows_every_default() -> None:
         "--web.listen-address": ":19664",
         "--web.telemetry-path": "/metrics",
         "--poll.interval": "10s",
-        "--poll.timeout": "30s",
-        "--poll.max-age": "90s",
+        "--poll.timeout": "60s",
+        "--poll.max-age": "150s",
         "--crm_mon.path": "crm_mon",
         "--cibadmin.path": "cibadmin",
         "--crm_node.path": "crm_node",

@@ -10,8 +10,9 @@ def test_defaults() -> None:
     found = parse([])
     assert found.web_listen_address == (ListenAddress("", 19664),)
     assert found.web_telemetry_path == "/metrics"
-    assert (found.poll_interval, found.poll_timeout, found.poll_max_age) == (10, 30, 90)
+    assert (found.poll_interval, found.poll_timeout, found.poll_max_age) == (10, 60, 150)
     assert (found.crm_mon_path, found.cibadmin_path) == ("crm_mon", "cibadmin")
+    assert found.web_runbooks_url == ""
     assert found.command_prefix == ()
     assert (found.log_level, found.log_format) == ("info", "logfmt")
     assert (found.once, found.demo) == (False, False)
@@ -23,8 +24,8 @@ def test_every_flag_tells_its_default() -> None:
         "--web.listen-address [HOST]:PORT": ":19664",
         "--web.telemetry-path PATH": "/metrics",
         "--poll.interval DURATION": "10s",
-        "--poll.timeout DURATION": "30s",
-        "--poll.max-age DURATION": "90s",
+        "--poll.timeout DURATION": "60s",
+        "--poll.max-age DURATION": "150s",
         "--crm_mon.path PATH": "crm_mon",
         "--cibadmin.path PATH": "cibadmin",
         "--crm_node.path PATH": "crm_node",
@@ -66,6 +67,11 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse([f"--poll.interval={text}", "--poll.max-age=9h"]).poll_interval == seconds
 
 
+def test_a_link_to_runbooks() -> None:
+    url = "https://example.com/runbooks?a=1#b"
+    assert parse([f"--web.runbooks-url={url}"]).web_runbooks_url == url
+
+
 def test_a_prefix_is_words() -> None:
     found = parse(["--command.prefix", "podman exec 'the pacemaker'"])
     assert found.command_prefix == ("podman", "exec", "the pacemaker")
@@ -90,11 +96,14 @@ def test_a_prefix_is_words() -> None:
         (["--web.telemetry-path=metrics"], "starts with /"),
         (["--web.telemetry-path=/"], "taken by another page"),
         (["--web.telemetry-path=/-/ready"], "taken by another page"),
+        (["--web.runbooks-url=example.com"], "starts with http:// or https://"),
+        (["--web.runbooks-url=javascript:alert(1)"], "starts with http:// or https://"),
+        (["--web.runbooks-url=https://"], "starts with http:// or https://"),
         (["--crm_mon.path= "], "name a command"),
         (["--command.prefix='"], "--command.prefix"),
         (["--log.level=loud"], "choose from debug, info, warning, error"),
         (["--log.format=xml"], "choose from logfmt, json"),
-        (["--poll.max-age=39s"], "--poll.max-age must be at least"),
+        (["--poll.max-age=69s"], "--poll.max-age must be at least"),
     ],
 )
 def test_a_mistake(arguments: list[str], words: str) -> None:
@@ -114,4 +123,4 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_the_maximum_age_agrees_with_interval_and_timeout() -> None:
-    assert parse(["--poll.max-age=40s"]).poll_max_age == 40
+    assert parse(["--poll.max-age=70s"]).poll_max_age == 70

@@ -18,7 +18,7 @@ import pytest
 from freezegun import freeze_time
 from rich.console import Console
 
-from exporter import cib, crm_mon, show
+from exporter import cib, crm_mon, show, tables
 from exporter.cib import HIDDEN, UnknownBundleError
 from exporter.clock import SystemClock
 from exporter.command import Completed
@@ -202,7 +202,7 @@ def test_names_are_shown_as_they_are_and_obeyed_by_nothing() -> None:
     ],
 )
 def test_printable(text: str, shown: str) -> None:
-    assert show.printable(text) == shown
+    assert tables.printable(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -211,16 +211,16 @@ def test_printable(text: str, shown: str) -> None:
      (172_800, "2 d")],
 )  # fmt: skip
 def test_ages(seconds: float, words: str) -> None:
-    assert show._age(seconds) == words
+    assert tables.age(seconds) == words
 
 
 def test_a_time_ahead_of_this_clock_has_no_age() -> None:
     sight = Sight(Snapshot(Cluster()), now=0.0, taken=0.0)
-    assert show._when(3600.0, sight) == "1970-01-01 01:00:00"
+    assert tables.when(3600.0, sight) == "1970-01-01 01:00:00"
 
 
 def test_a_time_beyond_all_calendars_is_left_out() -> None:
-    assert show._when(253_402_300_800.0, Sight(Snapshot(Cluster()))) == ""
+    assert tables.when(253_402_300_800.0, Sight(Snapshot(Cluster()))) == ""
     assert _iso(253_402_300_800.0) is None
 
 
@@ -420,6 +420,10 @@ def test_secrets_are_hidden_in_json_too() -> None:
         ("options", "-v /etc/keys:/etc/keys:ro --privileged", None),
         ("options", "--pids-limit=-1 --keepalive=3", None),
         ("run-command", "/bin/bash /usr/local/bin/kolla_start", None),
+        ("options", " --rm  --init ", None),
+        ("options", "-v /etc/password:/p nginx", None),
+        ("options", '"DB_PASSWORD":x', f"DB_PASSWORD:{HIDDEN}"),
+        ("options", "-e A_SECRET='' --rm", None),
         ("target-role", "Stopped", None),
         ("ordered", "true", None),
         ("source-dir", "/var/lib/secrets", None),

@@ -19,10 +19,11 @@ from exporter.errors import Outcome, PollError
 from exporter.exposition import Format
 from exporter.poller import Poller, Site
 from exporter.settings import ListenAddress
-from exporter.state import Identity
+from exporter.state import Identity, State
 from exporter.web.app import App
 from exporter.web.negotiation import accepts_gzip, choose_format
 from exporter.web.server import Connection, Server, bind
+from exporter.web.status_page import Surroundings
 from tests.support.fakes import ScriptedCommands
 from tests.support.programs import eventually
 
@@ -44,7 +45,7 @@ def poller(commands: ScriptedCommands) -> Poller:
 
 
 def application(poller: Poller, *, demo: bool = False) -> App:
-    return App(lambda: poller.state, IDENTITY, SystemClock(), "/metrics", demo=demo)
+    return App(lambda: poller.state, IDENTITY, SystemClock(), Surroundings("/metrics", demo=demo))
 
 
 @pytest.fixture
@@ -231,19 +232,22 @@ class TestPages:
         poller.poll()
         assert ask(app, "/-/ready")[0] == 200
 
-    def test_landing(self, app: App, poller: Poller) -> None:
+    def test_status(self, app: App, poller: Poller) -> None:
         status, headers, body = ask(app, "/")
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-        assert b'<a href="/metrics">' in body
-        assert b"1.2.3" in body
-        assert b"none has ended yet" in body
-        assert b"DEMONSTRATION" not in body
+        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha")
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert b"No data yet" in body
         poller.poll()
         body = ask(app, "/")[2]
-        assert b"Last poll of crm_mon: success" in body
-        assert b"Data: 0 s old" in body
-        assert b": yes" in body
-        assert b"DEMONSTRATION" in ask(application(poller, demo=True), "/")[2]
+        assert b"Cluster tripleo" in body
+        assert b"http-equiv" in body
+        assert b"http-equiv" not in ask(app, "/", query="refresh=off")[2]
+        _, headers, packed = ask(app, "/", accept_encoding="gzip")
+        assert (headers["content-encoding"], headers["vary"]) == ("gzip", "Accept-Encoding")
+        assert gzip.decompress(packed) == body
 
     @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "//metrics", "/-/", "/../metrics"])
     def test_unknown_paths(self, app: App, path: str) -> None:
@@ -278,10 +282,10 @@ def serving(connection: type[Connection]) -> Iterator[int]:
     clock = SystemClock()
     poller = Poller(Site(DemoCommands(clock)), clock, interval=10, timeout=30)
     poller.poll()
-    app = App(lambda: poller.state, IDENTITY, clock, "/metrics", demo=True)
+    app = App(lambda: poller.state, IDENTITY, clock, Surroundings("/metrics", demo=True))
     sockets = bind([ListenAddress("127.0.0.1", 0)])
     port = sockets[0].getsockname()[1]
-    server = Server(app, connection)
+    server = Server(app, clock, connection)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets)))
     thread.start()
     try:
@@ -302,6 +306,36 @@ def served() -> Iterator[Callable[[], http.client.HTTPConnection]]:
 def impatient() -> Iterator[int]:
     with serving(Impatient) as port:
         yield port
+
+
+def test_head_and_body_do_not_wait_for_each_other() -> None:
+    with closing(bind([ListenAddress("127.0.0.1", 0)])[0]) as listening:
+        client = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+        with client, accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_idle_server_wakes_once_a_second_and_ends_at_once() -> None:
+    ticks: list[float] = []
+
+    class Counted(Server):
+        async def on_tick(self, counter: int) -> bool:
+            ticks.append(time.monotonic())
+            return await super().on_tick(counter)
+
+    async def serve() -> float:
+        app = App(State, IDENTITY, SystemClock(), Surroundings("/metrics", demo=True))
+        server = Counted(app, SystemClock())
+        serving = asyncio.create_task(server.serve(bind([ListenAddress("127.0.0.1", 0)])))
+        await asyncio.sleep(1.2)
+        assert len(ticks) <= 2
+        asked = time.monotonic()
+        await server.stop()
+        await serving
+        return time.monotonic() - asked
+
+    assert asyncio.run(serve()) < 0.9
 
 
 class TestClientsThatStall:

@@ -1,6 +1,5 @@
 """The pages and what answers them, as an ASGI application."""
 
-import html
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,8 +9,10 @@ from urllib.parse import parse_qs
 from exporter.clock import Clock
 from exporter.process import ProcessMetrics
 from exporter.state import Identity, State, View
+from exporter.web import status_page
 from exporter.web.metrics_page import MetricsPage
 from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.web.status_page import Moment, StatusPage, Surroundings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,6 +41,24 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+async def reply(response: Response, send: Send) -> None:
+    """Send a response."""
+    headers = [
+        ("content-type", response.content_type),
+        ("content-length", str(len(response.body))),
+        ("x-content-type-options", "nosniff"),
+        *response.headers,
+    ]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [(name.encode(), value.encode()) for name, value in headers],
+        }
+    )
+    await send({"type": "http.response.body", "body": response.body})
+
+
 class App:
     """Answers from memory: no request starts a command, or waits for one."""
 
@@ -48,43 +67,26 @@ class App:
         state: Callable[[], State],
         identity: Identity,
         clock: Clock,
-        telemetry_path: str,
-        *,
-        demo: bool,
+        surroundings: Surroundings,
     ) -> None:
-        """Args: the poller's state, what does not change, the clock, where the metrics are."""
+        """Args: the poller's state, what does not change, the clock, what pages link to."""
         self._state = state
         self._identity = identity
         self._clock = clock
-        self._telemetry_path = telemetry_path
-        self._demo = demo
         self._metrics_page = MetricsPage(ProcessMetrics())
-        self._pages: dict[str, Callable[[Request], Response]] = {
-            "/": self._landing,
+        self._status_page = StatusPage(surroundings)
+        self._pages: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
+            "/": self._status,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
-            telemetry_path: self._metrics,
+            surroundings.telemetry_path: self._metrics,
         }
 
     async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
-        response = self._respond(scope)
-        headers = [
-            ("content-type", response.content_type),
-            ("content-length", str(len(response.body))),
-            ("x-content-type-options", "nosniff"),
-            *response.headers,
-        ]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": [(name.encode(), value.encode()) for name, value in headers],
-            }
-        )
-        await send({"type": "http.response.body", "body": response.body})
+        await reply(await self._respond(scope), send)
 
-    def _respond(self, scope: Message) -> Response:
+    async def _respond(self, scope: Message) -> Response:
         page = self._pages.get(scope["path"])
         if page is None:
             return Response(HTTPStatus.NOT_FOUND, b"Not found\n")
@@ -98,13 +100,14 @@ class App:
             key = name.decode("latin-1")
             if key in headers:
                 headers[key] += "," + value.decode("latin-1")
-        return page(
+        found = page(
             Request(
                 scope["query_string"].decode("latin-1"),
                 headers["accept"],
                 headers["accept-encoding"],
             )
         )
+        return found if isinstance(found, Response) else await found
 
     def _metrics(self, request: Request) -> Response:
         now = self._clock.monotonic()
@@ -120,36 +123,18 @@ class App:
         vary = ("vary", "Accept, Accept-Encoding")
         return Response(HTTPStatus.OK, body, form.value, (vary, *encoding))
 
-    def _landing(self, _request: Request) -> Response:
+    def _look(self) -> Moment:
         now = self._clock.monotonic()
-        view = View.at(self._state(), self._identity, now)
-        outcome = view.state.last_outcome
-        seen = "none"
-        if view.state.sighting is not None:
-            age = f"{now - view.state.sighting.monotonic:.0f} s old"
-            seen = age if view.fresh else f"{age}: too old, its metrics are withdrawn"
-        banner = "<p><strong>DEMONSTRATION: this is not a real cluster.</strong></p>\n"
-        body = f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Pacemaker bundle exporter</title></head>
-<body>
-<h1>Pacemaker bundle exporter</h1>
-{banner if self._demo else ""}<p>Version {html.escape(self._identity.version)}</p>
-<ul>
-<li>Last poll of crm_mon: {outcome.value if outcome else "none has ended yet"}</li>
-<li>Data: {seen}</li>
-<li>Trusted (quorum, and a DC elected): {"yes" if view.trusted else "no"}</li>
-</ul>
-<ul>
-<li><a href="{html.escape(self._telemetry_path)}">Metrics</a></li>
-<li><a href="/-/healthy">Health</a></li>
-<li><a href="/-/ready">Readiness</a></li>
-</ul>
-</body>
-</html>
-"""
-        policy = ("content-security-policy", "default-src 'none'")
-        return Response(HTTPStatus.OK, body.encode(), "text/html; charset=utf-8", (policy,))
+        return Moment(View.at(self._state(), self._identity, now), self._clock.time(), now)
+
+    async def _status(self, request: Request) -> Response:
+        refreshing = "off" not in parse_qs(request.query).get("refresh", ())
+        page = await self._status_page.html(self._look, refreshing=refreshing)
+        compress = accepts_gzip(request.accept_encoding)
+        body = page.compressed if compress else page.plain
+        encoding = (("content-encoding", "gzip"),) if compress else ()
+        headers = (*status_page.HEADERS, *encoding)
+        return Response(HTTPStatus.OK, body, "text/html; charset=utf-8", headers)
 
     def _healthy(self, _request: Request) -> Response:
         return Response(HTTPStatus.OK, b"Healthy\n")

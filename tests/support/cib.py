@@ -852,7 +852,7 @@ def virtual_ip(address: str, host: str | None) -> Primitive:
 
 
 def cluster(bundles: int = 4, replicas: int = 3, hosts: int = 3, *, probes: bool = True) -> Cluster:
-    """A healthy cluster of any size, the four kinds of bundle in turn.
+    """A healthy cluster of any size: bundles promoted, started and without a primitive in turn.
 
     ``probes`` makes every member remember every resource, as after some time in life: it is
     most of the size, and of what crm_mon has to read.
@@ -863,13 +863,11 @@ def cluster(bundles: int = 4, replicas: int = 3, hosts: int = 3, *, probes: bool
     made: list[Resource] = []
     for index in range(bundles):
         names = [nodes[(index + number) % hosts].name for number in range(replicas)]
-        suffix = "" if bundles <= 4 else f"-{index:03}"
-        match index % 4:
+        suffix = "" if bundles <= 3 else f"-{index:03}"
+        match index % 3:
             case 0:
                 made.append(galera(names, f"galera{suffix}", 3121 + index))
             case 1:
-                made.append(redis(names, f"redis{suffix}", 3121 + index))
-            case 2:
                 made.append(rabbitmq(names, f"rabbitmq{suffix}", 3121 + index))
             case _:
                 made.append(haproxy(names, f"haproxy{suffix}"))

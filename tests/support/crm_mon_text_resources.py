@@ -43,7 +43,7 @@ _NODE = re.compile(
 _NODES = re.compile(r"  \* (?P<kind>|Guest|Remote)(?P<status>Online|OFFLINE): \[ (?P<nodes>.+) \]")
 _DC = re.compile(
     r"  \* Current DC: (?:NONE|(?P<name>\S+)(?: \([^()]+\))? \(version [^()]*\)"
-    r"(?: \(MIXED-VERSION\))? - partition (?P<quorum>with|WITHOUT) quorum)"
+    r" - (?:MIXED-VERSION )?partition (?P<quorum>with|WITHOUT) quorum)"
 )
 _COUNT = re.compile(
     r"  \* (?P<number>\d+) (?P<what>node|resource instance)s? configured"
@@ -63,6 +63,7 @@ _BAN = re.compile(
     r"  \* (?P<constraint>\S+)\tprevents (?P<resource>\S+) from running "
     rf"(?P<promoted>in Promoted role )?on {_NAME}"
 )
+_FENCING = re.compile(r"  \* (?P<action>\S+) of (?P<target>\S+) .*")
 _TICKET = re.compile(
     r"  \* (?P<id>\S+): (?P<state>granted|revoked)(?P<standby> \[standby\])?"
     r"(?: last-granted=\".*\")?"
@@ -180,6 +181,8 @@ class Rest:
     """With --operations, which brings them in place of the summary: what has been tried."""
     attributes: Mapping[tuple[str, str], str]
     """By node and name."""
+    fencing: frozenset[tuple[str, str, str]]
+    """Target, action and status, pending or failed, of a live cluster."""
 
 
 def read(text: str) -> Rest:
@@ -200,6 +203,8 @@ def read(text: str) -> Rest:
         "Failed Resource Actions",
         "Negative Location Constraints",
         "Tickets",
+        "Pending Fencing Actions",
+        "Failed Fencing Actions",
     }
     if unknown:
         raise ValueError(f"no section of crm_mon: {unknown}")
@@ -223,6 +228,11 @@ def read(text: str) -> Rest:
             (node, match["name"]): match["value"]
             for node, match in _by_node(of("Node Attributes"), _ATTRIBUTE)
         },
+        fencing=frozenset(
+            (match["target"], match["action"], status.lower())
+            for status in ("Pending", "Failed")
+            for match in (_match(line, _FENCING) for line in of(f"{status} Fencing Actions"))
+        ),
     )
 
 

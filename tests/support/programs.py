@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +19,10 @@ from tests.support import see
 T = TypeVar("T")
 
 
-def get(url: str, **headers: str) -> bytes:
+def get(url: str, *, timeout: float = 10, **headers: str) -> bytes:
     """Ask a server on this machine."""
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=timeout) as response:
         body: bytes = response.read()
     return body
 
@@ -68,25 +68,34 @@ def running(argv: list[str], log: Path, **options: Any) -> Iterator[subprocess.P
 @contextlib.contextmanager
 def exporter(directory: Path, *arguments: str, **environment: str) -> Iterator[str]:
     """The exporter on a port of its own; gives its base URL once it listens."""
+    with exporter_process(directory, *arguments, **environment) as (base, _):
+        eventually(lambda: get(f"{base}/-/ready"))
+        yield base
+
+
+@contextlib.contextmanager
+def exporter_process(
+    directory: Path, *arguments: str, **environment: str
+) -> Iterator[tuple[str, int]]:
+    """The same before it has polled; also gives its pid."""
     log = directory / "exporter.log"
     argv = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *arguments]
-    with running(argv, log, env={**os.environ, **environment}):
+    with running(argv, log, env={**os.environ, **environment}) as process:
 
         def address() -> str:
             found = re.search(r"msg=listening address=(\S+)", log.read_text(encoding="utf-8"))
             return found.group(1) if found else ""
 
-        base = f"http://{eventually(address)}"
-        eventually(lambda: get(f"{base}/-/ready"))
-        yield base
+        yield f"http://{eventually(address)}", process.pid
 
 
 class Prometheus:
     """A real Prometheus."""
 
-    def __init__(self, base: str) -> None:
-        """Know its URL."""
+    def __init__(self, base: str, pid: int = 0) -> None:
+        """Know its URL and process."""
         self.base = base
+        self.pid = pid
 
     def query(self, expression: str) -> list[Mapping[str, Any]]:
         """The instant vector of an expression."""
@@ -98,6 +107,22 @@ class Prometheus:
             tuple(found["metric"].get(label, "") for label in labels): float(found["value"][1])
             for found in self.query(expression)
         }
+
+    def over(
+        self, expression: str, start: float, end: float, step: float
+    ) -> dict[tuple[tuple[str, str], ...], dict[int, float]]:
+        """The values of an expression over a time, by its labels and the time."""
+        times = {"start": str(start), "end": str(end), "step": str(step)}
+        return {
+            tuple((name, text) for name, text in found["metric"].items() if name != "__name__"): {
+                int(at): float(value) for at, value in found["values"]
+            }
+            for found in self._api("query_range", query=expression, **times)["result"]
+        }
+
+    def rules(self) -> list[Mapping[str, Any]]:
+        """The groups of rules."""
+        return list(self._api("rules")["groups"])
 
     def targets(self) -> list[Mapping[str, Any]]:
         """The active targets."""
@@ -111,24 +136,39 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(directory: Path, targets: list[str], scrape: str = "") -> Iterator[Prometheus]:
-    """A real Prometheus that scrapes targets every second."""
-    port = free_port()
-    configuration = directory / "prometheus.yml"
-    configuration.write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+def prometheus(
+    directory: Path, targets: list[str], scrape: str = "", rules: Iterable[Path] = ()
+) -> Iterator[Prometheus]:
+    """A real Prometheus that scrapes targets, and evaluates rules, every second."""
+    configuration = (
+        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+        f"rule_files: {json.dumps([str(path.resolve()) for path in rules])}\n"
         "scrape_configs:\n"
         f"  - job_name: pacemaker\n{scrape}"
-        f"    static_configs: [{{targets: {json.dumps(targets)}}}]\n",
-        encoding="utf-8",
+        f"    static_configs: [{{targets: {json.dumps(targets)}}}]\n"
     )
+    with prometheus_with(directory, configuration) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def prometheus_with(
+    directory: Path, configuration: str | Mapping[str, Any], *flags: str
+) -> Iterator[Prometheus]:
+    """A real Prometheus with a configuration, as text or as what YAML would hold."""
+    port = free_port()
+    file = directory / "prometheus.yml"
+    # JSON is YAML.
+    text = configuration if isinstance(configuration, str) else json.dumps(configuration)
+    file.write_text(text, encoding="utf-8")
     argv = [
         see.need("prometheus"),
-        f"--config.file={configuration}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={directory / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
     ]
-    with running(argv, directory / "prometheus.log"):
+    with running(argv, directory / "prometheus.log") as process:
         base = f"http://127.0.0.1:{port}"
         eventually(lambda: get(f"{base}/-/ready"))
-        yield Prometheus(base)
+        yield Prometheus(base, process.pid)

@@ -1,0 +1,117 @@
+"""crm_mon from poll to poll: asked for no more, and read no more often, than is needed."""
+
+import hashlib
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from operator import attrgetter
+
+from exporter.clock import Clock
+from exporter.collectors import Collector
+from exporter.command import Commands, Completed
+from exporter.crm_mon import CrmMon, is_brief, read
+from exporter.model import ResourceHistory, Snapshot
+
+HISTORY_INTERVAL = 60.0
+"""Seconds between answers with all that nodes remember of resources, which is half of an answer and
+up to a third of crm_mon's CPU time. What failed is in every answer."""
+
+_LAST_UPDATE = re.compile(rb"<last_update [^>]*>")
+"""When crm_mon was run: what differs in any two answers."""
+
+
+_placement = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
+"""Of a snapshot, what may change what nodes remember."""
+
+
+class Watcher:
+    """Turns answers of crm_mon into snapshots; what says the same is the same snapshot."""
+
+    def __init__(
+        self, commands: Commands, path: str, collectors: Collection[Collector], clock: Clock
+    ) -> None:
+        """Args: what runs commands, crm_mon's path, which parts are wanted."""
+        self._crm_mon = CrmMon(commands, path, collectors)
+        self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: it may be another Pacemaker that comes back."""
+        self._crm_mon.forget()
+        self._snapshot: Snapshot | None = None
+        self._digests: dict[bool, bytes] = {}
+        """Of the answers, brief or not, that gave the snapshot."""
+        self._history: Mapping[tuple[str, str], ResourceHistory] = {}
+        self._due = -math.inf
+
+    def ask(self, timeout: float) -> Completed:
+        """Run crm_mon, for at most `timeout` seconds.
+
+        Raises:
+            PollError: it could not be run to its end.
+
+        """
+        return self._crm_mon.ask(timeout, brief=self._clock.monotonic() < self._due)
+
+    def read(self, completed: Completed) -> Snapshot:
+        """Turn what crm_mon left into a snapshot: the one before, if nothing changed.
+
+        Raises:
+            PollError: there is no cluster status in it; says why.
+
+        """
+        brief = is_brief(completed.argv)
+        digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
+        before = self._snapshot
+        if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
+            snapshot = before
+        else:
+            snapshot = self._completed(read(completed), brief=brief)
+        if not brief:  # and it could be read
+            self._due = self._clock.monotonic() + HISTORY_INTERVAL
+        if snapshot == before:
+            self._digests[brief] = digest
+            return before
+        if brief and before is not None and _placement(snapshot) != _placement(before):
+            self._due = -math.inf
+        self._snapshot, self._digests = snapshot, {brief: digest}
+        return snapshot
+
+    def _completed(self, snapshot: Snapshot, *, brief: bool) -> Snapshot:
+        """Add to a brief answer, which lists what failed, what has a history and did not."""
+        listed = {(entry.resource, entry.node): entry for entry in snapshot.history}
+        history = {**self._left(snapshot), **listed} if brief else listed
+        self._history = {
+            key: entry
+            if entry.fail_count == 0 and entry.last_failure is None
+            else replace(entry, fail_count=0, last_failure=None)
+            for key, entry in history.items()
+        }
+        return replace(snapshot, history=tuple(history.values()))
+
+    def _left(self, snapshot: Snapshot) -> Mapping[tuple[str, str], ResourceHistory]:
+        """Return what is remembered of resources and nodes that there still are."""
+        before = self._snapshot
+        if before is None or _placement(before) == _placement(snapshot):
+            return self._history
+        online = {node.name for node in snapshot.nodes if node.online}
+        gone = _resources(before) - _resources(snapshot)
+        return {
+            key: entry
+            for key, entry in self._history.items()
+            if entry.node in online
+            and entry.resource not in gone
+            and before.replica_of(*key) == snapshot.replica_of(*key)
+        }
+
+
+def _resources(snapshot: Snapshot) -> set[str]:
+    """Return the ids of all resources."""
+    outside = {instance.resource.id for instance in snapshot.instances}
+    return outside | {
+        resource.id
+        for bundle in snapshot.bundles
+        for replica in bundle.replicas
+        for _, resource in replica.components
+    }

@@ -1,0 +1,256 @@
+"""TLS as a web configuration asks for it, with Python's ssl."""
+
+import contextlib
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.errors import WebConfigError
+from exporter.web.config import ClientAuth, Source, TlsConfig
+from exporter.web.handshake import Context
+
+_VERSIONS = {
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
+_CURVES = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+_TLS13_CIPHERS = frozenset(
+    ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+)
+_CIPHERS = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    # Go calls these insecure from 1.22 on; files written for older exporters may have them.
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+}
+"""Go's names and OpenSSL's of the suites of TLS 1.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a connection is served with."""
+
+    context: ssl.SSLContext
+    allowed_sans: frozenset[str]
+
+    def admits(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Whether a client may come in with this certificate, which its CA vouched for."""
+        return not self.allowed_sans or not self.allowed_sans.isdisjoint(_sans(certificate or {}))
+
+
+def _sans(certificate: Mapping[str, Any]) -> Iterator[str]:
+    for kind, value in certificate.get("subjectAltName", ()):
+        if kind in {"DNS", "email", "URI"}:
+            yield value
+        elif kind == "IP Address":
+            # OpenSSL writes 0:0:0:0:0:0:0:1 where Go, and people, write ::1.
+            with contextlib.suppress(ValueError):
+                yield str(ipaddress.ip_address(value.strip()))
+
+
+def read(source: Source, where: Path) -> bytes:
+    """Return what a source holds.
+
+    Raises:
+        WebConfigError: it cannot be read.
+
+    """
+    if source.path is None:
+        return source.text.encode()
+    try:
+        return source.path.read_bytes()
+    except OSError as error:
+        raise WebConfigError(
+            f"{where}: {source.key}: cannot read {source.path}: {error.strerror}"
+        ) from error
+
+
+def build(
+    config: TlsConfig, pems: Mapping[Source, bytes], where: Path
+) -> tuple[Tls, tuple[str, ...]]:
+    """Return what connections are served with, and what was asked for and is not given.
+
+    Args:
+        config: what is asked for.
+        pems: what its sources hold.
+        where: the configuration's file, for messages.
+
+    Raises:
+        WebConfigError: a certificate, key or name cannot be used.
+
+    """
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if config.prefer_server_cipher_suites:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    notes: list[str] = []
+    try:
+        for step in (_load_pair, _load_client_ca, _set_versions, _set_ciphers, _set_curves):
+            notes += step(context, config, pems)
+    except _UnusableError as error:
+        raise WebConfigError(f"{where}: {error}") from error
+    return Tls(context, config.client_allowed_sans), tuple(notes)
+
+
+class _UnusableError(Exception):
+    """A part cannot be used."""
+
+
+_Pems = Mapping[Source, bytes]
+
+
+def _load_pair(context: ssl.SSLContext, config: TlsConfig, pems: _Pems) -> Iterator[str]:
+    cert, key = pems[config.cert], pems[config.key]
+    if b"-----BEGIN CERTIFICATE-----" not in cert:
+        raise _UnusableError(f"{_name(config.cert)} has no certificate in PEM form")
+    if not re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", key):
+        raise _UnusableError(f"{_name(config.key)} has no private key in PEM form")
+    if b"ENCRYPTED" in key:
+        raise _UnusableError(f"{_name(config.key)} is encrypted: a service has nobody to ask")
+    try:
+        with _file(config.cert, cert) as cert_file, _file(config.key, key) as key_file:
+            context.load_cert_chain(cert_file, key_file)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise _UnusableError(
+                f"{_name(config.key)} is not the key of the certificate"
+            ) from error
+        raise _UnusableError(
+            f"{_name(config.cert)} and {_name(config.key)} cannot be used: {_reason(error)}"
+        ) from error
+    except OSError as error:
+        raise _UnusableError(f"{_name(config.cert)}: {error.strerror}") from error
+    yield from ()
+
+
+def _load_client_ca(context: ssl.SSLContext, config: TlsConfig, pems: _Pems) -> Iterator[str]:
+    if config.client_auth is ClientAuth.REQUEST:
+        yield (
+            "tls_server_config.client_auth_type: RequestClientCert asks clients for a certificate"
+            " that nothing looks at; here they are not asked"
+        )
+    if config.client_auth is ClientAuth.REQUIRE_ANY:
+        yield (
+            "tls_server_config.client_auth_type: RequireAnyClientCert does not check certificates;"
+            " here they are checked against the client CA, as RequireAndVerifyClientCert does"
+        )
+    if config.client_ca is None or config.client_auth in {ClientAuth.NONE, ClientAuth.REQUEST}:
+        return
+    try:
+        context.load_verify_locations(cadata=pems[config.client_ca].decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError) as error:
+        raise _UnusableError(
+            f"{_name(config.client_ca)} has no certificates in PEM form ({_reason(error)})"
+        ) from error
+    # What the file has is trusted, an intermediate CA, too: as in Go.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if config.verifies_clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+    else:
+        context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def _set_versions(context: ssl.SSLContext, config: TlsConfig, _pems: _Pems) -> Iterator[str]:
+    if config.max_version not in _VERSIONS:
+        raise _UnusableError(
+            f"tls_server_config.max_version: {config.max_version} is broken and not offered:"
+            " write TLS12 or TLS13"
+        )
+    if config.min_version not in _VERSIONS:
+        yield f"tls_server_config.min_version: {config.min_version} is not offered, TLS12 is"
+    context.minimum_version = _VERSIONS.get(config.min_version, ssl.TLSVersion.TLSv1_2)
+    context.maximum_version = _VERSIONS[config.max_version]
+
+
+def _set_ciphers(context: ssl.SSLContext, config: TlsConfig, _pems: _Pems) -> Iterator[str]:
+    """Choose the suites of TLS 1.2; those of 1.3 are always all there, as in Go."""
+    names = [name for name in config.cipher_suites if name not in _TLS13_CIPHERS]
+    unknown = [name for name in names if name not in _CIPHERS]
+    if unknown:
+        raise _UnusableError(
+            f"tls_server_config.cipher_suites: {', '.join(map(ascii, unknown))}:"
+            f" unknown or insecure; there are: {', '.join(_CIPHERS)}"
+        )
+    if not config.cipher_suites:
+        return
+    if not names:
+        if config.max_version != "TLS13":
+            raise _UnusableError("tls_server_config.cipher_suites has suites of TLS 1.3 only")
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return
+    try:
+        context.set_ciphers(":".join(_CIPHERS[name] for name in names))
+    except ssl.SSLError as error:
+        raise _UnusableError(
+            "tls_server_config.cipher_suites: this machine's OpenSSL allows none of them"
+        ) from error
+    there = {cipher["name"] for cipher in context.get_ciphers()}
+    missing = [name for name in names if _CIPHERS[name] not in there]
+    if missing:
+        yield (
+            "tls_server_config.cipher_suites: this machine's OpenSSL does not allow "
+            + ", ".join(missing)
+        )
+
+
+def _set_curves(context: ssl.SSLContext, config: TlsConfig, _pems: _Pems) -> Iterator[str]:
+    unknown = [name for name in config.curve_preferences if name not in _CURVES]
+    if unknown:
+        raise _UnusableError(
+            f"tls_server_config.curve_preferences: {', '.join(map(ascii, unknown))}: unknown;"
+            f" there are: {', '.join(_CURVES)}"
+        )
+    if len(config.curve_preferences) == 1:
+        context.set_ecdh_curve(_CURVES[config.curve_preferences[0]])
+    elif config.curve_preferences:
+        yield (
+            "tls_server_config.curve_preferences: Python's ssl can be told one curve only;"
+            " of more, OpenSSL's own choice is offered, X25519 first"
+        )
+
+
+@contextlib.contextmanager
+def _file(source: Source, content: bytes) -> Iterator[str | Path]:
+    """A file with the content, as ssl reads nothing else; what has none is kept in memory."""
+    if source.path is not None:
+        yield source.path
+        return
+    descriptor = os.memfd_create("pem")
+    try:
+        os.write(descriptor, content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _name(source: Source) -> str:
+    return f"{source.key}: {source.path}" if source.path else f"{source.key}:"
+
+
+def _reason(error: Exception) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    return (reason or "malformed").lower().replace("_", " ")

@@ -1,0 +1,219 @@
+"""What is asked of crm_mon from poll to poll, and what is read of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+
+from exporter import crm_mon
+from exporter.clock import SystemClock
+from exporter.collectors import Collector
+from exporter.command import Completed, SystemCommands
+from exporter.crm_mon import CrmMon
+from exporter.errors import PollError
+from exporter.model import Snapshot
+from exporter.watcher import HISTORY_INTERVAL, Watcher
+from tests.support import see
+from tests.support.cib import Cluster, Failure, controllers, galera
+from tests.support.states import HOSTS, NOW, STATES
+
+ALL = frozenset(Collector)
+THOROUGH = crm_mon.requests(ALL)[0]
+FAILED = '<resource_history id="r" fail-count="2" migration-threshold="3" last-failure="{}"/>'
+FAILED = FAILED.format("2026-11-22 11:00:00Z")
+SOUND = '<resource_history id="r" migration-threshold="3"/>'
+OTHER = '<resource_history id="s" migration-threshold="5"/>'
+
+
+def document(history: str = "", *, at: str = "1", changed: str = "", nodes: str = "a") -> bytes:
+    listed = "".join(f'<node name="{name}" online="true"/>' for name in nodes)
+    return (
+        f'<pacemaker-result><summary><last_update time="{at}"/><last_change time="{changed}"/>'
+        f"</summary><nodes>{listed}</nodes>"
+        f'<node_history><node name="a">{history}</node></node_history></pacemaker-result>'
+    ).encode()
+
+
+class Answers:
+    """Answers of a crm_mon, and whether each was asked for briefly."""
+
+    def __init__(self) -> None:
+        self.answer = document(SOUND + OTHER)
+        self.status = 0
+        self.brief: list[bool] = []
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        self.brief.append("operations" not in argv[-1])
+        return Completed(tuple(argv), self.status, self.answer, "")
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def watcher(answers: Answers, clock: FrozenDateTimeFactory) -> Watcher:
+    return Watcher(answers, "crm_mon", ALL, SystemClock())
+
+
+def look(watcher: Watcher) -> Snapshot:
+    return watcher.read(watcher.ask(1))
+
+
+def failures(snapshot: Snapshot) -> dict[str, tuple[int, int | None, bool]]:
+    return {
+        entry.resource: (
+            entry.fail_count,
+            entry.migration_threshold,
+            entry.last_failure is not None,
+        )
+        for entry in snapshot.history
+    }
+
+
+def test_an_answer_that_differs_in_its_own_time_only_is_the_same(
+    watcher: Watcher, answers: Answers
+) -> None:
+    first = look(watcher)
+    answers.answer = document(SOUND + OTHER, at="2")
+    assert look(watcher) is first
+    answers.answer = document(SOUND + OTHER, at="2", nodes="ab")
+    assert look(watcher) is not first
+
+
+def test_it_is_not_read_again_in_either_kind(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    first = look(watcher)
+    answers.answer = document()
+    assert look(watcher) is first, "nothing failed"
+    clock.tick(HISTORY_INTERVAL)
+    answers.answer = document(SOUND + OTHER)
+    assert look(watcher) is first
+    answers.answer = document()
+    assert look(watcher) is first
+    assert answers.brief == [False, True, False, True]
+
+
+def test_the_history_is_asked_for_first_and_once_a_minute(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    for seconds in (0, 10, HISTORY_INTERVAL - 10.1, 0.2, 10):
+        clock.tick(seconds)
+        look(watcher)
+    assert answers.brief == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize("change", [{"changed": "later"}, {"nodes": "ab"}])
+def test_and_at_the_poll_after_something_changed(
+    change: dict[str, str], watcher: Watcher, answers: Answers
+) -> None:
+    look(watcher)
+    answers.answer = document(**change)
+    assert set(failures(look(watcher))) == {"r", "s"}
+    answers.answer = document(OTHER, **change)
+    assert set(failures(look(watcher))) == {"s"}
+    look(watcher)
+    assert answers.brief == [False, True, False, True]
+
+
+def test_what_fails_is_in_every_answer(watcher: Watcher, answers: Answers) -> None:
+    look(watcher)
+    answers.answer = document(FAILED)
+    assert failures(look(watcher)) == {"r": (2, 3, True), "s": (0, 5, False)}
+    answers.answer = document()
+    assert failures(look(watcher)) == {"r": (0, 3, False), "s": (0, 5, False)}
+    answers.answer = document(FAILED.replace('"r"', '"new"'))
+    assert failures(look(watcher))["new"] == (2, 3, True)
+    assert answers.brief == [False, True, True, True]
+
+
+def test_a_failure_is_told_though_its_output_is_known(watcher: Watcher, answers: Answers) -> None:
+    look(watcher)
+    answers.status = 1
+    with pytest.raises(PollError):
+        look(watcher)
+
+
+def test_the_history_is_asked_for_until_it_could_be_read(
+    watcher: Watcher, answers: Answers
+) -> None:
+    answers.answer = document(SOUND)[:-10]
+    for _ in range(2):
+        with pytest.raises(PollError):
+            look(watcher)
+    answers.answer = document(SOUND)
+    assert set(failures(look(watcher))) == {"r"}
+    look(watcher)
+    assert answers.brief == [False, False, False, True]
+
+
+def test_who_comes_back_is_asked_for_everything(watcher: Watcher, answers: Answers) -> None:
+    first = look(watcher)
+    watcher.forget()
+    again = look(watcher)
+    assert again == first
+    assert again is not first
+    assert answers.brief == [False, False]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", STATES)
+def test_a_brief_answer_of_the_real_one_is_completed_to_the_whole(
+    name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "cib.xml"
+    file.write_text(STATES[name].xml(NOW), encoding="utf-8")
+    watcher = Watcher(see.real_commands(file), see.need("crm_mon"), ALL, SystemClock())
+    assert look(watcher) is look(watcher)
+
+
+@pytest.mark.real
+def test_a_failure_that_the_real_one_tells_briefly(tmp_path: Path) -> None:
+    hosts = ("controller-0", "controller-1", "controller-2")
+    sound = Cluster(controllers(), (galera(hosts),))
+    failing = replace(
+        sound, resources=(galera(hosts).but(0, failures=(Failure("monitor", -7000),)),)
+    )
+    file = tmp_path / "cib.xml"
+    commands: SystemCommands = see.real_commands(file)
+    watcher = Watcher(commands, see.need("crm_mon"), ALL, SystemClock())
+    for cluster in (sound, failing, sound):
+        file.write_text(cluster.xml(NOW), encoding="utf-8")
+        whole = crm_mon.read(CrmMon(commands, see.need("crm_mon")).ask(60))
+        assert set(look(watcher).history) == set(whole.history)
+        assert any(entry.fail_count for entry in whole.history) is (cluster is failing)
+
+
+GALERA = galera(HOSTS)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "left",
+    [
+        STATES["healthy-galera"].cluster,
+        STATES["no-resources"].cluster,
+        STATES["node-offline"].cluster,
+        Cluster(controllers(), (replace(GALERA, replicas=GALERA.replicas[:2]),)),
+        Cluster(controllers(2), (replace(GALERA, replicas=GALERA.replicas[:2]),)),
+    ],
+    ids=["three bundles", "all resources", "a node's part", "a replica", "a node"],
+)
+def test_what_is_gone_is_gone_from_a_brief_answer_too(left: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "cib.xml"
+    commands: SystemCommands = see.real_commands(file)
+    watcher = Watcher(commands, see.need("crm_mon"), ALL, SystemClock())
+    file.write_text(STATES["healthy"].xml(NOW), encoding="utf-8")
+    before = {(entry.resource, entry.node) for entry in look(watcher).history}
+    file.write_text(left.xml(NOW), encoding="utf-8")
+    whole = crm_mon.read(CrmMon(commands, see.need("crm_mon")).ask(60))
+    expected = {(entry.resource, entry.node) for entry in whole.history}
+    assert before - expected, "something is gone"
+    answer = watcher.ask(60)
+    assert crm_mon.is_brief(answer.argv)
+    shown = watcher.read(answer).history
+    assert {(entry.resource, entry.node) for entry in shown} <= expected
