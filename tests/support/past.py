@@ -1,0 +1,307 @@
+"""The past, made in seconds: what a Prometheus would have stored of exporters, hours of it.
+
+The exporter's own poller and pages play stories against a clock of the test's: the demonstration,
+from some moment on, held at some scene of it, or lost from sight. Their pages, with times, become
+blocks of a real Prometheus. What its rules would have recorded it evaluates itself, afterwards and
+level by level, as `promtool tsdb create-blocks-from rules` does, which knows no alerts and no rule
+that builds on another.
+
+`python -m tests.support.past` makes an hour of a fleet and serves it, to look at in Grafana.
+"""
+
+import contextlib
+import itertools
+import json
+import math
+import random
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from exporter.clock import Clock
+from exporter.command import Completed
+from exporter.demo import DemoCommands
+from exporter.errors import Outcome, PollError
+from exporter.exposition import Format
+from exporter.poller import Poller, Site
+from exporter.process import ProcessMetrics
+from exporter.state import Identity, View
+from exporter.web.metrics_page import MetricsPage
+from tests.support import see
+from tests.support.programs import Prometheus, prometheus_with
+
+SCRAPE = 15
+"""Seconds between scrapes, and between evaluations of the rules."""
+POLL = 10
+LOOP = 300
+"""Seconds of the demonstration."""
+HOSTS = ("controller-0", "controller-1", "controller-2")
+RULES = tuple(sorted(Path("deploy/prometheus").glob("*.rules.yml")))
+_AWAY = range(150, 200)
+"""When the demonstration's last node is lost, and its exporter with it."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens to a cluster; times in seconds since the epoch."""
+
+    begins: float = math.inf
+    """When the demonstration begins to play; until then all is well."""
+    holds: float = math.inf
+    """The scene that it stops at, in seconds of the demonstration."""
+    lost: float = math.inf
+    """When two of the exporters stop to answer, and the third finds itself without quorum."""
+    polls_fail: float = math.inf
+    """When crm_mon starts to hang on the first node, the DC."""
+
+
+@dataclass
+class _Now:
+    """The test's clock."""
+
+    seconds: float
+
+    def time(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class _StoryTime:
+    """The demonstration's clock: it starts when the story begins, and holds where it says."""
+
+    now: Clock
+    story: Story
+
+    def time(self) -> float:
+        begins = self.story.begins
+        return begins + self.monotonic() if begins < math.inf else self.now.time()
+
+    def monotonic(self) -> float:
+        return min(max(self.now.time() - self.story.begins, 0.0), self.story.holds)
+
+
+class _Node:
+    """One node's exporter: its commands answer as the story has it."""
+
+    def __init__(self, cluster: "Cluster", name: str, now: _Now) -> None:
+        self.name = name
+        self._story = cluster.story
+        self._now = now
+        self._time = _StoryTime(now, cluster.story)
+        self._demo = DemoCommands(self._time, self._time.monotonic())
+        self._takes = random.Random(f"{cluster.name} {name}")
+        site = Site(self, name)
+        self.poller = Poller(site, now, interval=POLL, timeout=30)
+        self._page = MetricsPage(ProcessMetrics())
+        self._identity = Identity("0.1.0", "", "3.11.2", POLL, 90)
+
+    @property
+    def lost(self) -> bool:
+        return self._now.time() >= self._story.lost
+
+    @property
+    def answers(self) -> bool:
+        """Whether the exporter can be scraped."""
+        if self.lost:
+            return self.name == HOSTS[0]
+        return self.name != HOSTS[-1] or int(self._time.monotonic()) % LOOP not in _AWAY
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        command = PurePath(argv[0]).name
+        if command == "crm_node":
+            return Completed(tuple(argv), 0, self.name.encode(), "")
+        if command == "crm_mon":
+            hangs = self.name == HOSTS[0] and self._now.time() >= self._story.polls_fail
+            self._now.seconds += timeout if hangs else self._takes.uniform(0.2, 0.5)
+            if hangs:
+                raise PollError(Outcome.TIMEOUT, f"crm_mon was killed after {timeout} s")
+        completed = self._demo.run(argv, timeout)
+        if self.lost:
+            without = completed.stdout.replace(b'with_quorum="true"', b'with_quorum="false"')
+            return replace(completed, stdout=without)
+        return completed
+
+    def page(self) -> str:
+        now = self._now.time()
+        view = View.at(self.poller.state, self._identity, now)
+        return self._page.whole(view, now, Format.TEXT, compress=False).decode()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of three nodes with an exporter each; without a name it has no label cluster."""
+
+    name: str
+    story: Story = field(default_factory=Story)
+
+
+def _scrape(node: _Node, labels: str, at: int) -> Iterator[str]:
+    page = node.page() if node.answers else ""
+    samples = [line for line in page.splitlines() if not line.startswith("#")]
+    yield f"up{{{labels}}} {int(node.answers)} {at}\n"
+    yield f"scrape_samples_scraped{{{labels}}} {len(samples)} {at}\n"
+    yield f"scrape_duration_seconds{{{labels}}} {0.002 + len(samples) * 2e-6:.6f} {at}\n"
+    for line in samples:
+        series, _, value = line.rpartition(" ")
+        name, brace, rest = series.partition("{")
+        yield f"{name}{{{labels}{',' + rest if brace else '}'} {value} {at}\n"
+
+
+def scrapes(clusters: Iterable[Cluster], start: int, end: int) -> Iterator[str]:
+    """What Prometheus would have stored of the exporters, as OpenMetrics with times."""
+    nodes = []
+    for cluster in clusters:
+        for name in HOSTS:
+            now = _Now(start)
+            label = f'cluster="{cluster.name}",' if cluster.name else ""
+            host = f"{cluster.name}-{name}" if cluster.name else name
+            labels = f'{label}instance="{host}:19664",job="pacemaker"'
+            nodes.append((_Node(cluster, name, now), now, labels))
+    for at in range(start - POLL // 2, end + 1, POLL // 2):
+        for node, now, labels in nodes:
+            now.seconds = at
+            if at % SCRAPE == 0:
+                yield from _scrape(node, labels, at)
+            if at % POLL:
+                node.poller.poll()
+
+
+def block(lines: Iterable[str], tsdb: Path) -> None:
+    """Write OpenMetrics lines with times as blocks."""
+    path = tsdb.with_suffix(".om")
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.write("# EOF\n")
+    if path.stat().st_size > len("# EOF\n"):
+        command = [see.need("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
+        subprocess.run([*command, path, tsdb], check=True, capture_output=True, timeout=300)
+    path.unlink()
+
+
+@contextlib.contextmanager
+def serving(directory: Path) -> Iterator[Prometheus]:
+    """A Prometheus over the blocks that scrapes nothing.
+
+    Blocks made from text cannot say that a series ended: at any moment it sees one scrape back.
+    """
+    flags = ("--storage.tsdb.retention.time=100y", f"--query.lookback-delta={SCRAPE * 1000 - 1}ms")
+    with prometheus_with(directory, "{}", *flags) as server:
+        yield server
+
+
+Rule = Mapping[str, Any]
+
+
+def rules(paths: Iterable[Path] = RULES) -> list[Rule]:
+    """The rules of files, in their order."""
+    read = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths)
+    return [rule for file in read for group in file["groups"] for rule in group["rules"]]
+
+
+def _levels(every: Sequence[Rule]) -> list[list[Rule]]:
+    """Rules in the order of what they build on."""
+    recorded = {rule["record"]: rule for rule in every if "record" in rule}
+
+    def depth(rule: Rule) -> int:
+        used = set(re.findall(r"[\w:]+", rule["expr"])) & recorded.keys() - {rule.get("record")}
+        return max((depth(recorded[name]) for name in used), default=-1) + 1
+
+    grouped = itertools.groupby(sorted(every, key=depth), key=depth)
+    return [list(level) for _, level in grouped]
+
+
+def _line(name: str, labels: Labels, value: float, at: int) -> str:
+    pairs = ",".join(f"{label}={json.dumps(text)}" for label, text in labels)
+    return f"{name}{{{pairs}}} {value!r} {at}\n"
+
+
+def _seconds(duration: str) -> int:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([smhd])", duration))
+
+
+def _recorded(rule: Rule, found: Mapping[Labels, Mapping[int, float]]) -> Iterator[str]:
+    keeps = rule["record"] in rule["expr"]
+    for labels, values in found.items():
+        first, last = math.nan, -math.inf
+        for at, value in values.items():
+            if not keeps or at - last > SCRAPE:
+                first = value
+            last = at
+            yield _line(rule["record"], labels, first if keeps else value, at)
+
+
+def _alerts(rule: Rule, found: Mapping[Labels, Mapping[int, float]], end: int) -> Iterator[str]:
+    wait, keep = _seconds(rule.get("for", "0s")), _seconds(rule.get("keep_firing_for", "0s"))
+    for labels, values in found.items():
+        named = {**dict(labels), **rule.get("labels", {}), "alertname": rule["alert"]}
+        own = tuple(sorted(named.items()))
+        since = last = -math.inf
+        fires = False
+        for at in range(min(values), end + 1, SCRAPE):
+            if at in values:
+                since = at if since == -math.inf else since
+                last, fires = at, fires or at - since >= wait
+            elif not fires or at - last > keep:
+                since, fires = -math.inf, False
+                continue
+            state = "firing" if fires else "pending"
+            yield _line("ALERTS", tuple(sorted((*own, ("alertstate", state)))), 1.0, at)
+            yield _line("ALERTS_FOR_STATE", own, since, at)
+
+
+def make(directory: Path, clusters: Iterable[Cluster], start: int, end: int) -> None:
+    """Write the blocks of what happened from one moment to another, rules included."""
+    tsdb = directory / "tsdb"
+    block(scrapes(clusters, start, end), tsdb)
+    for level in _levels(rules()):
+        lines: list[str] = []
+        with serving(directory) as server:
+            for rule in level:
+                found = server.over(rule["expr"], start, end, SCRAPE)
+                written = _recorded(rule, found) if "record" in rule else _alerts(rule, found, end)
+                lines.extend(written)
+        block(lines, tsdb)
+
+
+@contextlib.contextmanager
+def prometheus_of(
+    directory: Path, clusters: Iterable[Cluster], start: int, end: int
+) -> Iterator[Prometheus]:
+    """A real Prometheus that has seen all that."""
+    make(directory, clusters, start, end)
+    with serving(directory) as server:
+        yield server
+
+
+EPOCH = 1_767_261_600
+"""2026-01-01T10:00:00Z: when the fleet's hour ends."""
+FLEET = (
+    Cluster("edge-north", Story(begins=EPOCH - 2700)),
+    Cluster("edge-south", Story(lost=EPOCH - 360)),
+    Cluster("lab", Story(begins=EPOCH - 1800 - 245, holds=245)),
+    Cluster("overcloud-east"),
+    Cluster("overcloud-west", Story(begins=EPOCH - 840 - 100, holds=100)),
+    Cluster("staging", Story(polls_fail=EPOCH - 1200)),
+)
+"""Galera in overcloud-west is degraded, edge-south is lost, the lab is in maintenance."""
+
+
+if __name__ == "__main__":
+    with (
+        tempfile.TemporaryDirectory() as made,
+        prometheus_of(Path(made), FLEET, EPOCH - 3600, EPOCH) as found,
+    ):
+        print(f"{found.base} has {EPOCH - 3600} to {EPOCH}; Enter ends it")
+        input()

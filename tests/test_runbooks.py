@@ -1,0 +1,259 @@
+"""Each alert has a runbook that says the same as the rules, in commands and words that exist."""
+
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.families import CLUSTER, EXPORTER
+from tests.support import see
+from tests.support.states import STATES
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+RUNBOOKS = DEPLOY / "runbooks"
+INDEX = RUNBOOKS / "README.md"
+DOCUMENTS = sorted(RUNBOOKS.glob("*.md"))
+PAGES = [path for path in DOCUMENTS if path != INDEX]
+
+
+def _yaml(path: str) -> Any:  # noqa: ANN401 - what YAML holds
+    return yaml.safe_load((DEPLOY / path).read_text(encoding="utf-8"))
+
+
+ALERTS = {
+    rule["alert"]: rule
+    for file in ("pacemaker-alerts", "fleet/pacemaker-fleet")
+    for group in _yaml(f"prometheus/{file}.rules.yml")["groups"]
+    for rule in group["rules"]
+}
+INHIBITIONS = _yaml("alertmanager/alertmanager.yml")["inhibit_rules"]
+HEADINGS = [
+    "Meaning",
+    "Impact",
+    "Diagnosis",
+    "Mitigation",
+    "When to ignore",
+    "How it is decided",
+]
+
+SECTIONS = ["--show-node-attributes", "--failcounts", "--neg-locations", "--tickets"]
+
+PCS = {
+    "acl": {""},
+    "booth": {"status", "ticket grant"},
+    "cluster": {"cib", "kill", "start", "stop", "verify"},
+    "config": {"", "restore"},
+    "constraint": {"", "location", "ticket"},
+    "node": {"attribute", "maintenance", "standby", "unmaintenance", "unstandby"},
+    "property": {"config", "set"},
+    "quorum": {"status", "unblock"},
+    "resource": {
+        "ban",
+        "bundle create",
+        "bundle update",
+        "cleanup",
+        "clear",
+        "config",
+        "disable",
+        "enable",
+        "failcount",
+        "manage",
+        "meta",
+        "move",
+        "move-with-constraint",
+        "refresh",
+        "restart",
+        "status",
+        "unmanage",
+        "update",
+    },
+    "status": {"", "corosync", "nodes"},
+    "stonith": {"confirm", "config", "enable", "fence", "history", "status", "update"},
+}
+"""What pcs 0.11 has, and is named in the runbooks."""
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """Each fenced block: the line before it, and what is in it."""
+    return re.findall(r"^([^\n]*)\n *```\w*\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _commands(text: str, program: str) -> list[str]:
+    """The commands in fenced blocks and in the running text."""
+    lines = [line.strip() for _, block in _blocks(text) for line in block.splitlines()]
+    spans = re.findall(
+        r"`([^`]+)`", re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    )
+    return [
+        " ".join(part.split())
+        for part in (*lines, *spans)
+        if re.match(rf"{program} ", " ".join(part.split()))
+    ]
+
+
+def _is_known(command: str) -> bool:
+    words = re.sub(r"^pcs (-f \S+ )?", "", command).split() or [""]
+    verbs = PCS.get(words[0], set())
+    rest = [word for word in words[1:] if not word.startswith("-")]
+    return " ".join(rest[:1]) in verbs or " ".join(rest[:2]) in verbs
+
+
+def _alerts(matchers: list[str]) -> set[str]:
+    (matcher,) = matchers
+    pattern = re.fullmatch(r'alertname=~?"(.*)"', matcher)
+    assert pattern, matcher
+    return {alert for alert in ALERTS if re.fullmatch(pattern[1], alert)}
+
+
+def test_each_alert_has_its_runbook_and_each_runbook_its_alert() -> None:
+    assert {path.stem for path in PAGES} == set(ALERTS)
+    for name, alert in ALERTS.items():
+        assert alert["annotations"]["runbook_url"].endswith(f"/{name}.md")
+
+
+def test_the_index_has_every_runbook_under_its_severity() -> None:
+    parts = re.split(r"^### (\w+).*$", _read(INDEX), flags=re.MULTILINE)[1:]
+    for severity, part in zip(parts[::2], parts[1::2], strict=True):
+        listed = re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| \S", part, re.MULTILINE)
+        assert sorted(listed) == sorted(
+            path.stem
+            for path in PAGES
+            if ALERTS[path.stem]["labels"]["severity"] == severity.lower()
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_runbook_has_its_headings(page: Path) -> None:
+    text = _read(page)
+    assert text.startswith(f"# {page.stem}\n\n**Look first:** ")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    assert all(re.split(r"^## .*$", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_runbook_says_what_the_rules_say(page: Path) -> None:
+    text = " ".join(_read(page).split("## How it is decided")[1].split())
+    rule = ALERTS[page.stem]
+    assert f"Severity `{rule['labels']['severity']}`" in text
+    for key in ("for", "keep_firing_for"):
+        said = re.findall(rf"\(`{key}: (\w+)`\)", text)
+        assert said == ([rule[key]] if key in rule else []), key
+    (changes,) = (
+        yaml.safe_load(block) for _, block in _blocks(_read(page)) if block.startswith("  alerts:")
+    )
+    ((alert, fields),) = changes["alerts"].items()
+    assert alert == page.stem
+    for old in fields.get("replace", {}):
+        assert old in rule["expr"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_runbook_says_what_silences_its_alert(page: Path) -> None:
+    by = {
+        source
+        for rule in INHIBITIONS
+        if page.stem in _alerts(rule["target_matchers"])
+        for source in _alerts(rule["source_matchers"]) - {page.stem}
+    }
+    said = re.search(
+        r"^- Silenced while one of these fires: (.*?)\.$", _read(page), re.MULTILINE | re.DOTALL
+    )
+    assert set(re.findall(r"\[(\w+)\]", said[1]) if said else []) == by
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_silence_names_the_alert_and_its_labels(page: Path) -> None:
+    text = _read(page).split("## When to ignore")[1].replace("\\\n", " ")
+    (silence,) = _commands(text, "amtool silence add")
+    matchers = dict(re.findall(r"(\w+)=(\S+)", silence.split("who' ")[1]))
+    assert matchers.pop("alertname") == page.stem
+    assert matchers == {label: label.upper() for label in matchers}
+    annotations = " ".join(ALERTS[page.stem]["annotations"].values())
+    assert matchers.keys() <= set(re.findall(r"\$labels\.(\w+)", annotations))
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", _read(page)):
+        assert (RUNBOOKS / link).exists(), link
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
+def test_commands_exist_and_leave_containers_to_pacemaker(page: Path) -> None:
+    text = _read(page)
+    assert [command for command in _commands(text, "pcs") if not _is_known(command)] == []
+    assert "pcs resource meta BUNDLE" not in text  # pcs 0.11: "unable to find a resource"
+    for command in _commands(text, "(systemctl|journalctl)"):
+        assert "pacemaker-bundle-exporter" in command
+    outside = re.sub(r"<!-- crm_mon: .*? -->\n```\n.*?```", "", text, flags=re.DOTALL)
+    for block in (*(block for _, block in _blocks(outside)), *re.findall(r"`([^`]+)`", outside)):
+        assert not re.match(r"\s*(sudo )?(podman|docker)\b", block), block
+
+
+def test_annotations_name_commands_that_exist() -> None:
+    for name, alert in ALERTS.items():
+        assert "pcs resource meta {{ $labels.bundle" not in alert["annotations"]["description"]
+        for command in re.findall(r"\bpcs(?: [a-z-]+)+", alert["annotations"]["description"]):
+            assert any(_is_known(" ".join(command.split()[:count])) for count in (2, 3, 4)), (
+                f"{name}: {command}"
+            )
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
+def test_only_declared_metrics_are_named(page: Path) -> None:
+    named = set(re.findall(r"\bpacemaker_[a-z_]+[a-z]\b", _read(page)))
+    declared = {family.name for family in (*CLUSTER, *EXPORTER)}
+    assert named - declared - {"pacemaker_remote", "pacemaker_remoted"} == set()
+
+
+@pytest.mark.prometheus
+def test_the_expressions_for_prometheus_are_valid(tmp_path: Path) -> None:
+    expressions = [
+        line
+        for page in PAGES
+        for block in re.findall(r"```promql\n(.*?)```", _read(page), re.DOTALL)
+        for line in block.splitlines()
+    ]
+    rules = [{"record": f"page:{n}", "expr": expr} for n, expr in enumerate(expressions)]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}))
+    subprocess.run([see.need("promtool"), "check", "rules", file], check=True)
+
+
+@cache
+def _said(state: str) -> list[str]:
+    """What crm_mon says, as `pcs status --full` asks it; or what it said on a live cluster."""
+    if "/" in state:
+        captured = re.sub(r"<[^>]+>", "", see.captured(state).decode())
+        return [" ".join(line.split()) for line in captured.splitlines()]
+    with NamedTemporaryFile("w", encoding="utf-8", suffix=".xml") as cib:
+        cib.write(STATES[state].xml())
+        cib.flush()
+        completed = subprocess.run(
+            [see.need("crm_mon"), "-1", "--inactive", "--show-detail", *SECTIONS],
+            env={**os.environ, "CIB_file": cib.name},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return [" ".join(line.split()) for line in completed.stdout.splitlines()]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
+def test_excerpts_are_what_crm_mon_prints(page: Path) -> None:
+    for before, block in _blocks(_read(page)):
+        if state := re.fullmatch(r"<!-- crm_mon: ([\w./-]+) -->", before):
+            left = iter(_said(state[1]))
+            for line in block.splitlines():
+                assert " ".join(line.split()) in left, f"{state[1]}, in this order: {line}"
