@@ -1,0 +1,461 @@
+"""The dashboards: valid, current, asking only for what there is, and answered by a Prometheus."""
+
+import functools
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from exporter.exposition import Format
+from exporter.families import CLUSTER, EXPORTER
+from exporter.process import ProcessMetrics
+from grafana.__main__ import DASHBOARDS, text
+from tests.support import past, see
+from tests.support.dashboards import (
+    DIRECTORY,
+    Json,
+    Query,
+    dashboards,
+    overlaps,
+    queries,
+    used,
+    variables,
+)
+from tests.support.past import Cluster, Story
+from tests.support.programs import Prometheus, exporter, prometheus
+
+SCHEMAS = Path(__file__).parent / "support" / "grafana_schema"
+FOUND = dashboards()
+each = pytest.mark.parametrize("name", FOUND)
+
+
+def test_the_committed_dashboards_are_those_of_the_code() -> None:
+    assert FOUND.keys() == DASHBOARDS.keys()
+    for name, made in DASHBOARDS.items():
+        committed = (DIRECTORY / f"{name}.json").read_text(encoding="utf-8")
+        assert text(made) == committed, "run: make dashboards"
+
+
+@functools.cache
+def _schema(name: str, *, partial: bool) -> Draft7Validator:
+    def relaxed(schema: Any) -> Any:  # noqa: ANN401 - a part of a schema is any JSON
+        """Grafana fills options in: none of them is required."""
+        if isinstance(schema, dict):
+            return {key: relaxed(part) for key, part in schema.items() if key != "required"}
+        return [relaxed(part) for part in schema] if isinstance(schema, list) else schema
+
+    file = "dashboard" if name == "field" else name
+    schema = json.loads((SCHEMAS / f"{file}.json").read_text(encoding="utf-8"))
+    if name == "field":
+        schema["$ref"] = "#/definitions/FieldConfig"
+    return Draft7Validator(relaxed(schema) if partial else schema)
+
+
+def _deepest(error: Any) -> Any:  # noqa: ANN401 - jsonschema's error type is not generic enough
+    while error.context:
+        error = max(error.context, key=lambda each: len(each.absolute_path))
+    return error
+
+
+def _problems(dashboard: Json) -> Iterator[str]:
+    for error in map(_deepest, _schema("dashboard", partial=False).iter_errors(dashboard)):
+        # The type leaves annotations of Prometheus out, which have their query in `expr`.
+        if "'expr'" not in error.message:
+            yield f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+    for panel in dashboard["panels"]:
+        checked = [(f"{panel['type']}.options", panel["options"])]
+        config = panel["fieldConfig"]
+        fields = [config["defaults"]]
+        for override in config["overrides"]:
+            field: dict[str, Any] = {"custom": {}}
+            for each in override["properties"]:
+                name = each["id"].removeprefix("custom.")
+                (field if name == each["id"] else field["custom"])[name] = each["value"]
+            fields.append(field)
+        for field in fields:
+            checked.append(("field", field))
+            if field.get("custom"):
+                checked.append((f"{panel['type']}.custom", field["custom"]))
+        for name, part in checked:
+            for error in _schema(name, partial=True).iter_errors(part):
+                yield f"{panel['title']} {name}: {_deepest(error).message[:200]}"
+
+
+@each
+def test_grafanas_own_schema_accepts_them(name: str) -> None:
+    assert list(_problems(FOUND[name])) == []
+
+
+def test_the_schema_would_not_accept_everything() -> None:
+    broken = json.loads(json.dumps(FOUND["bundle"]))
+    broken["panels"][0]["options"]["colorMode"] = "loud"
+    broken["panels"][1]["gridPos"]["w"] = "wide"
+    timeline = next(panel for panel in broken["panels"] if panel["type"] == "state-timeline")
+    timeline["fieldConfig"]["overrides"] = [
+        {"matcher": {"id": "byName"}, "properties": [{"id": "custom.loud", "value": True}]}
+    ]
+    broken["panels"][7]["fieldConfig"]["defaults"]["custom"]["loud"] = True
+    broken["refresh"] = 5
+    assert len(list(_problems(broken))) == 5
+
+
+@each
+def test_every_panel_says_what_it_shows_and_what_empty_means(name: str) -> None:
+    dashboard = FOUND[name]
+    panels = dashboard["panels"]
+    assert dashboard["uid"] == f"pacemaker-{name}"
+    assert dashboard["tags"] == ["pacemaker"]
+    assert dashboard["links"][0]["tags"] == ["pacemaker"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    assert max(Counter(panel["title"] for panel in panels).values()) == 1
+    for panel in panels:
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+        assert panel["type"] in {"stat", "state-timeline", "table", "timeseries"}
+        if panel["type"] in {"stat", "timeseries"}:
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            assert variable["description"], variable["name"]
+    sources = re.findall(r'"datasource": {[^}]*"uid": "([^"]*)"', json.dumps(dashboard))
+    assert set(sources) == {"${datasource}"}
+
+
+@each
+def test_panels_lie_beside_each_other(name: str) -> None:
+    assert list(overlaps(FOUND[name])) == []
+    assert all(
+        panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in FOUND[name]["panels"]
+    )
+
+
+def test_the_overview_needs_no_scrolling() -> None:
+    rows = max(
+        panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in FOUND["overview"]["panels"]
+    )
+    bars, unit = 104, 38  # pixels: Grafana's bars on top; a unit of its grid
+    assert bars + rows * unit <= 1080
+
+
+@each
+def test_colours_are_those_of_the_palette_and_none_is_without_a_word(name: str) -> None:
+    palette = {"#0072B2", "#009E73", "#56B4E9", "#E69F00", "#7F7F7F", "#D55E00", "transparent"}
+    whole = json.dumps(FOUND[name])
+    assert set(re.findall(r'"(?:color|fixedColor|iconColor)": "([^"]*)"', whole)) <= palette
+    assert re.findall(r'{"color": "[^"]+", "index": \d+, "text": ""}', whole) == []
+
+
+# ---- Only what there is is asked for ----
+
+TARGET = frozenset({"cluster", "instance", "job"})
+PROMETHEUS = {
+    "up": TARGET,
+    "scrape_duration_seconds": TARGET,
+    "scrape_samples_scraped": TARGET,
+}
+ALERT = frozenset({"alertname", "alertstate", "severity"})
+LEVELS = {
+    "cluster_bundle": frozenset({"cluster", "bundle"}),
+    "cluster": frozenset({"cluster"}),
+    "instance": TARGET,
+}
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, frozenset[str]]:
+    """Each metric that there is, and its labels."""
+    found = {
+        family.name: frozenset(family.labels) | TARGET
+        for declared in (CLUSTER, EXPORTER)
+        for family in declared
+    }
+    every = frozenset[str]().union(*found.values())
+    process = re.findall(
+        r"^([a-z_]+)[{ ]", ProcessMetrics().text(Format.TEXT).decode(), re.MULTILINE
+    )
+    return {
+        **found,
+        **dict.fromkeys(process, TARGET),
+        **PROMETHEUS,
+        **dict.fromkeys(("ALERTS", "ALERTS_FOR_STATE"), ALERT | every),
+        **{
+            rule["record"]: LEVELS[rule["record"].partition(":")[0]]
+            for rule in past.rules()
+            if "record" in rule
+        },
+    }
+
+
+@each
+def test_only_metrics_and_labels_that_there_are(
+    name: str, known: dict[str, frozenset[str]]
+) -> None:
+    dashboard = FOUND[name]
+    asked = [query.expr for query in queries(name, dashboard)]
+    asked += [expr for expr, _ in variables(dashboard).values()]
+    reads = [used(expr) for expr in asked]
+    for expr, read in zip(asked, reads, strict=True):
+        for metric, matched in read.metrics:
+            assert metric in known, expr
+            assert matched <= known[metric], (metric, expr)
+        of_these = frozenset[str]().union(*(known[metric] for metric, _ in read.metrics))
+        assert read.grouped <= of_these | read.made, expr
+    legends = set(re.findall(r"{{(\w+)}}", json.dumps(dashboard)))
+    assert legends <= frozenset[str]().union(*(read.grouped | read.made for read in reads))
+
+
+def test_alerts_lead_to_dashboards_that_there_are() -> None:
+    links = {
+        link
+        for rule in past.rules()
+        for link in re.findall(
+            r"/d/(\S+?)\?(.*)", rule.get("annotations", {}).get("dashboard_url", "")
+        )
+    }
+    assert links
+    for uid, parameters in links:
+        (dashboard,) = (found for found in FOUND.values() if found["uid"] == uid)
+        given = set(re.findall(r"var-(\w+)=", parameters))
+        assert given <= {variable["name"] for variable in dashboard["templating"]["list"]}
+
+
+def test_links_between_dashboards_lead_somewhere() -> None:
+    whole = json.dumps(FOUND)
+    assert set(re.findall(r"/d/([\w-]+)\?", whole)) <= {found["uid"] for found in FOUND.values()}
+
+
+# ---- A real Prometheus answers ----
+
+END = past.EPOCH
+LONG = 720
+CLUSTERS = (
+    Cluster("", Story(begins=END - 660)),
+    Cluster("west", Story(begins=END - 700, holds=100, polls_fail=END - 300)),
+    Cluster("lost", Story(lost=END - 330)),
+)
+SILENT = {
+    ("cluster", "Bans and left-overs of moves A"): "the demonstration has none",
+    ("cluster", "Fencing history A"): "crm_mon shows none without a running cluster",
+    ("cluster", "Fencing history B"): "same",
+    ("cluster", "Fencing"): "same",
+    ("cluster", "Tickets A"): "the demonstration has none",
+    ("cluster", "Tickets B"): "same",
+    ("overview", "What is wrong, and for how long E"): "all ready and too few promoted: no scene",
+    ("exporter", "Reads of the CIB that failed, by outcome A"): "all succeed",
+}
+"""Queries whose emptiness is their message, and why nothing here gives them something."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Three clusters, one without the label: the incident, a degraded bundle, a lost cluster."""
+    directory = tmp_path_factory.mktemp("past")
+    with past.prometheus_of(directory, CLUSTERS, END - LONG, END) as found:
+        yield found
+
+
+Time = tuple[float, float, float]
+"""Start, end, and step from one to the other."""
+
+
+def _choices(server: Prometheus, dashboard: Json, over: Time) -> Iterator[dict[str, str]]:
+    """Yield every choice that an operator can make of the variables."""
+    start, end, step = over
+    built_in = {"__range": f"{end - start:.0f}s", "__rate_interval": f"{4 * step:.0f}s"}
+    several = {
+        variable["name"]
+        for variable in dashboard["templating"]["list"]
+        if variable.get("includeAll")
+    }
+
+    def chosen(left: list[tuple[str, tuple[str, str]]], so_far: dict[str, str]) -> Iterator[Any]:
+        if not left:
+            yield so_far
+            return
+        (name, (expr, label)), *rest = left
+        asked = Query("", "", expr).with_(so_far)
+        found = {dict(labels).get(label, "") for labels in server.over(asked, *over)}
+        assert found, asked
+        for value in [".*"] if name in several else sorted(found):
+            yield from chosen(rest, {**so_far, name: value})
+
+    yield from chosen(list(variables(dashboard).items()), built_in)
+
+
+def _answers(server: Prometheus, name: str, over: Time) -> dict[str, dict[str, int]]:
+    """How many series answer each query, by the cluster that is chosen."""
+    found: dict[str, dict[str, int]] = {}
+    for choice in _choices(server, FOUND[name], over):
+        of_cluster = found.setdefault(choice["cluster"], Counter())
+        for query in queries(name, FOUND[name]):
+            series = server.over(query.with_(choice), *over)
+            assert len(series) <= 100, query
+            of_cluster[query.of] += len(series)
+    return found
+
+
+def _together(found: dict[str, dict[str, int]]) -> dict[str, int]:
+    every = next(iter(found.values()))
+    return {of: sum(counts[of] for counts in found.values()) for of in every}
+
+
+@pytest.mark.prometheus
+@each
+def test_every_query_is_answered_by_what_the_exporter_says(name: str, server: Prometheus) -> None:
+    found = _answers(server, name, (END - LONG, END, past.SCRAPE))
+    silent = {of for where, of in SILENT if where == name}
+    told = {query.of for query in queries(name, FOUND[name]) if "NOT SEEN" in query.expr}
+    assert {of for of, count in _together(found).items() if not count} == silent - told
+    if name in {"bundle", "cluster"}:
+        # The demonstration plays in the cluster that has no label; no fault of it lasts long enough
+        # for some alerts.
+        unlabelled = {of for of, count in found[""].items() if not count}
+        assert unlabelled - {"Critical alerts"} == silent
+
+
+@pytest.mark.prometheus
+def test_a_hundred_bundles_in_trouble_are_no_hundred_tiles_and_rows(tmp_path: Path) -> None:
+    """All of them degraded, a replica of each failed and an alert firing."""
+    counts = {
+        "state:max": 2,
+        "replicas:max": 3,
+        "replicas_ready:min": 2,
+        "replicas_missing:max": 1,
+        "replicas_promoted_ready:min": 0,
+        "replicas_promoted_expected:max": 0,
+        "degraded_since_timestamp_seconds:min": END - 3600,
+    }
+
+    def lines() -> Iterator[str]:
+        for bundle in range(100):
+            of = f'cluster="east",bundle="b{bundle}"'
+            for name, value in counts.items():
+                yield f"cluster_bundle:pacemaker_bundle_{name}{{{of}}} {value} {END}\n"
+            alert = f'alertname="PacemakerBundleDegraded",severity="critical",{of}'
+            yield f'ALERTS{{{alert},alertstate="firing"}} 1 {END}\n'
+            yield f"ALERTS_FOR_STATE{{{alert}}} {END - 3600} {END}\n"
+
+    past.block(lines(), tmp_path / "tsdb")
+    values = {"cluster": ".*", "__range": "1h", "__rate_interval": "1m"}
+    with past.serving(tmp_path) as server:
+        found = {
+            query.of: len(server.over(query.with_(values), END, END, 15))
+            for query in queries("overview", FOUND["overview"])
+        }
+    assert found["What is wrong, and for how long D"] == 4
+    assert found["Bundles that were in trouble in this time A"] == 10
+    assert found["Firing alerts A"] == 50
+    assert max(found.values()) == 50
+
+
+RULE_TEST = """
+tests:
+  - interval: 15s
+    input_series:
+      - {{series: '{of}enabled:max{{bundle="b"}}', values: 1+0x10 0 0 0}}
+      - {{series: '{of}wanted:max{{bundle="b"}}', values: 1+0x8 0 0 0 0 0}}
+      - {{series: '{of}replicas:max{{bundle="b"}}', values: 3+0x13}}
+      - {{series: '{of}replicas_ready:min{{bundle="b"}}', values: 3 2 2 0 2 3 2 3 3 2 0 0 0 0}}
+      - {{series: '{of}replicas_missing:max{{bundle="b"}}', values: 0 1 1 3 1 0 1 0 0 1 3 3 3 3}}
+      - {{series: '{of}replicas_away:min{{bundle="b"}}', values: 0 0 0 0 0 0 1 1 0 0 0 0 0 0}}
+      - {{series: '{of}replicas_promoted_ready:min{{bundle="b"}}', values: 1+0x6 0 1+0x5}}
+      - {{series: '{of}replicas_promoted_expected:max{{bundle="b"}}', values: 1+0x13}}
+    promql_expr_test:
+{expected}
+"""
+
+
+def _tested(directory: Path, text: str) -> None:
+    """Let promtool run a test of the recording rules."""
+    rules = Path("deploy/prometheus/pacemaker-recording.rules.yml").resolve()
+    file = directory / "test.yml"
+    head = f"rule_files: [{rules}]\nevaluation_interval: 15s\n"
+    file.write_text(head + text, encoding="utf-8")
+    command = [see.need("promtool"), "test", "rules", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.prometheus
+def test_the_state_of_a_bundle_and_since_when(tmp_path: Path) -> None:
+    """Steps of 15 s: degraded, down, degraded, well, a node away, none promoted, well, planned."""
+    states = [0, 2, 2, 3, 2, 0, 1, 3, 0, 1, 3, 1, 1, 1]
+    since = [None, 15, 15, 15, 15, None, None, 105, None, None, 150, None, None, None]
+    expected = []
+    for step, (state, began) in enumerate(zip(states, since, strict=True)):
+        for name, value in (
+            ("state:max", state),
+            ("degraded_since_timestamp_seconds:min", began),
+        ):
+            metric = f"cluster_bundle:pacemaker_bundle_{name}"
+            labels = json.dumps(f'{metric}{{bundle="b"}}')
+            samples = [] if value is None else [{"labels": json.loads(labels), "value": value}]
+            asked = {"expr": metric, "eval_time": f"{15 * step}s", "exp_samples": samples}
+            expected.append(f"      - {json.dumps(asked)}")
+    filled = RULE_TEST.format(of="cluster_bundle:pacemaker_bundle_", expected="\n".join(expected))
+    _tested(tmp_path, filled)
+
+
+@pytest.mark.prometheus
+def test_a_bundle_that_nobody_sees_for_a_moment_is_degraded_since_as_before(tmp_path: Path) -> None:
+    """Degraded from 15 s on; unseen for a minute of the seventh; well for a moment at last."""
+    ready = "3 2+0x24 stale stale stale stale 2 2 2 3 2 2"
+    series = {
+        "enabled:max": "1+0x40",
+        "wanted:max": "1+0x40",
+        "replicas:max": "3+0x25 stale stale stale stale 3+0x9",
+        "replicas_ready:min": ready,
+        "replicas_missing:max": "0 1+0x24 stale stale stale stale 1 1 1 0 1 1",
+        "replicas_away:min": "0+0x40",
+    }
+    given = [
+        {"series": f'cluster_bundle:pacemaker_bundle_{name}{{bundle="b"}}', "values": values}
+        for name, values in series.items()
+    ]
+    metric = "cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min"
+    asked = [
+        {
+            "expr": metric,
+            "eval_time": f"{15 * step}s",
+            "exp_samples": [{"labels": f'{metric}{{bundle="b"}}', "value": since}] if since else [],
+        }
+        for step, since in ((25, 15), (30, 15), (32, 15), (33, 0), (34, 510), (35, 510))
+    ]
+    test = {"interval": "15s", "input_series": given, "promql_expr_test": asked}
+    _tested(tmp_path, f"tests: {json.dumps([test])}\n")
+
+
+TOO_SHORT = {
+    ("bundle", "Alerts"),
+    ("bundle", "Firing alerts A"),
+    ("cluster", "Critical alerts"),
+    ("exporter", "Firing alerts A"),
+    ("exporter", "Polls that failed, by outcome A"),
+    ("overview", "What is wrong, and for how long A"),
+    ("overview", "Firing alerts A"),
+}
+"""Asks for what does not happen in the demonstration, or perhaps not for long enough."""
+
+
+@pytest.mark.suite
+def test_a_live_demonstration_answers_every_query(tmp_path: Path) -> None:
+    """The program itself, scraped over HTTP for a whole loop, its rules evaluated as it plays."""
+    with (
+        exporter(tmp_path, "--demo", "--poll.interval=2s") as base,
+        prometheus(tmp_path, [base.removeprefix("http://")], rules=past.RULES) as server,
+    ):
+        start = time.time()
+        time.sleep(past.LOOP + 15)
+        when = (start, time.time(), 1)
+        found = {name: _together(_answers(server, name, when)) for name in FOUND}
+    unanswered = {
+        (name, of) for name, counts in found.items() for of, count in counts.items() if not count
+    }
+    assert unanswered <= SILENT.keys() | TOO_SHORT
