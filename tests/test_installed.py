@@ -1,0 +1,247 @@
+"""The Debian package on a clean machine, with a real systemd and a real Pacemaker of one node."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from tests.support import see
+from tests.support.machine import UNIT, Machine, booted, clean_root, package
+
+pytestmark = pytest.mark.package
+
+NAME = "pacemaker-bundle-exporter"
+SUCCESSES = 'pacemaker_exporter_polls_total{outcome="success"}'
+HALF_A_SECOND = "--poll.interval=500ms"
+ANSIBLE = Path(__file__).parents[1] / "deploy" / "ansible"
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with clean_root(package()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def machine(root: Path) -> Iterator[Machine]:
+    with booted(root) as found:
+        found.wait_until("pacemaker_view_dc", 1, 120)
+        yield found
+
+
+def test_lintian_has_nothing_to_say() -> None:
+    found = subprocess.run(
+        [see.need("lintian"), "--allow-root", "--fail-on=error,warning", str(package())],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_what_it_depends_on_is_enough(root: Path) -> None:
+    page = see.series((root / "root" / "demo.prom").read_text(encoding="utf-8"))
+    assert page["pacemaker_up"] == 1
+    assert page['pacemaker_bundle_replicas{bundle="galera-bundle"}'] == 3
+
+
+def test_a_real_crm_mon_over_a_file(root: Path) -> None:
+    cib = Path(__file__).parents[1] / "exporter" / "demo" / "cib.xml"
+    (root / "root" / "cib.xml").write_bytes(cib.read_bytes())
+    found = subprocess.run(
+        ["chroot", str(root), "env", "CIB_file=/root/cib.xml", NAME, "--once"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stderr
+    assert see.series(found.stdout)['pacemaker_bundle_replicas{bundle="galera-bundle"}'] == 3
+
+
+def test_the_service_runs_and_sees_the_cluster(machine: Machine) -> None:
+    assert machine.property("ActiveState") == "active"
+    assert machine.output("systemctl", "is-enabled", UNIT) == "enabled\n"
+    page = see.series(machine.get("/metrics"))
+    assert page["pacemaker_view_trusted"] == 1
+    assert page["pacemaker_view_dc"] == 1  # crm_node answers, too
+    assert page['pacemaker_exporter_cib_reads_total{outcome="success"}'] >= 1
+    assert page["process_start_time_seconds"] > 1e9
+    (info,) = (name for name in page if name.startswith("pacemaker_exporter_build_info"))
+    assert 'revision=""' not in info
+
+
+def test_systemd_finds_no_fault_with_the_unit(machine: Machine) -> None:
+    found = machine.run("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{UNIT}")
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+    argv = ("systemd-analyze", "security", "--threshold=20", "--no-pager", UNIT)
+    assert machine.run(*argv).returncode == 0
+
+
+def test_it_opens_one_port(machine: Machine) -> None:
+    tables = machine.output("cat", "/proc/net/tcp", "/proc/net/tcp6")
+    pid = machine.property("MainPID")
+    mine = set(
+        machine.output("sh", "-c", f"ls -l /proc/{pid}/fd | sed -n 's/.*socket:.//p'").split()
+    )
+    rows = [line.split() for line in tables.splitlines() if " 0A " in line]
+    assert [int(row[1].rpartition(":")[2], 16) for row in rows if f"{row[9]}]" in mine] == [19664]
+
+
+@pytest.mark.parametrize(
+    ("loosened", "outcome"),
+    [
+        ("PrivateUsers=yes", "incomplete"),
+        ("PrivateNetwork=yes", ""),
+        ("SupplementaryGroups=\nUser=nobody", "permission_denied"),
+    ],
+)
+def test_what_the_unit_leaves_open_is_needed(machine: Machine, loosened: str, outcome: str) -> None:
+    with machine.drop_in(loosened):
+        if outcome:
+            machine.wait_until(f'pacemaker_exporter_polls_total{{outcome="{outcome}"}}', 1)
+            assert machine.value("pacemaker_up") == 0
+        else:
+            with pytest.raises(OSError, match="Connection refused"):
+                machine.get("/metrics")
+    machine.wait_until("pacemaker_up", 1)
+
+
+def test_without_the_time_of_boot_the_time_of_start_is_unknown(machine: Machine) -> None:
+    with machine.drop_in("ProcSubset=pid"):
+        machine.wait_until("pacemaker_up", 1)
+        assert machine.value("process_start_time_seconds") is None
+
+
+def test_ansible_lint_has_nothing_to_say() -> None:
+    found = subprocess.run(
+        [see.need("ansible-lint"), "--offline", "--nocolor", "--strict", "--profile=production"],
+        cwd=ANSIBLE,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=180,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_spec_of_the_rpm_is_understood() -> None:
+    spec = Path(__file__).parents[1] / "deploy" / "rpm" / f"{NAME}.spec"
+    found = subprocess.run(
+        [see.need("rpmspec"), "--query", "--queryformat=%{name} %{version}\\n", str(spec)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (found.stdout, found.stderr) == (f"{NAME} {__version__}\n", "")
+
+
+def _commands_of_the_security_notes() -> list[str]:
+    """The commands for an ACL, as an administrator copies them."""
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- acl -->\n```sh\n(.*?)```", text, re.DOTALL)
+    return [command.replace("\\\n", "") for command in re.split(r"(?<!\\)\n", block.strip())]
+
+
+def test_a_read_only_role_is_enough_and_changes_are_refused(machine: Machine) -> None:
+    as_its_user = ("setpriv", "--reuid=pacemaker-exporter", "--init-groups", "--regid=haclient")
+    change = (*as_its_user, "crm_attribute", "--name=no-quorum-policy", "--update")
+    # Without ACLs whoever is in group haclient may change everything.
+    assert machine.run(*change, "stop").returncode == 0
+    for command in _commands_of_the_security_notes():
+        machine.output("sh", "-c", command)
+    denied = machine.run(*change, "freeze")
+    assert denied.returncode != 0
+    assert "Permission denied" in denied.stderr
+    with machine.flags(HALF_A_SECOND):
+        machine.wait_until(SUCCESSES, 3)
+        page = see.series(machine.get("/metrics"))
+        assert page["pacemaker_view_dc"] == 1
+        assert page['pacemaker_exporter_cib_reads_total{outcome="success"}'] >= 1
+        # Whom no role names may read nothing, and the exporter says so.
+        machine.output("cibadmin", "--delete", "--xml-text=<acl_target id='pacemaker-exporter'/>")
+        machine.wait_for_end("pacemaker_up")
+        assert "level=error" in machine.journal()
+    machine.output("crm_attribute", "--name=enable-acl", "--delete")
+    machine.wait_until("pacemaker_up", 1)
+
+
+def test_the_cib_is_the_same_after_many_polls(machine: Machine) -> None:
+    before = machine.output("cibadmin", "--query")
+    with machine.flags(HALF_A_SECOND):
+        machine.wait_until(SUCCESSES, 20)
+        assert machine.output("cibadmin", "--query") == before
+
+
+def test_what_dies_or_stands_still_is_restarted(machine: Machine) -> None:
+    with machine.drop_in("WatchdogSec=3s\nRestartSec=100ms"):
+        machine.wait_until("pacemaker_up", 1)
+        for signal in ("KILL", "STOP"):
+            pid = machine.property("MainPID")
+            machine.output("kill", f"-{signal}", pid)
+            machine.wait_until(SUCCESSES, 1)
+            assert machine.property("MainPID") != pid
+        assert machine.property("NRestarts") == "2"
+        # What it was doing when the watchdog bit.
+        assert "Current thread" in machine.journal()
+
+
+def test_wrong_flags_are_told_once(machine: Machine) -> None:
+    with machine.flags("--poll.interval=never"):
+        assert machine.property("ActiveState") == "failed"
+        assert machine.property("NRestarts") == "0"
+        assert "--poll.interval 'never': write a duration" in machine.journal()
+
+
+def test_a_stopped_pacemaker_is_told(machine: Machine) -> None:
+    machine.output("systemctl", "stop", "pacemaker")
+    machine.wait_for_end("pacemaker_up")
+    assert machine.property("ActiveState") == "active"
+    machine.output("systemctl", "start", "pacemaker")
+    machine.wait_until("pacemaker_view_dc", 1, 120)
+
+
+def test_it_is_removed_without_a_trace(machine: Machine) -> None:
+    machine.output("apt-get", "purge", "--yes", NAME)
+    left = machine.output("sh", "-c", f"find / -xdev -name '*{NAME}*' ! -path '/root/*'")
+    assert left.splitlines() in ([], [f"/var/lib/dpkg/info/{NAME}.list"])
+    assert machine.run("systemctl", "status", UNIT).returncode == 4
+    assert "pacemaker-exporter" in machine.output("cat", "/etc/passwd")
+
+
+def _played(machine: Machine, *arguments: str) -> dict[str, int]:
+    """What the playbook did to the machine itself: counts of tasks by how they ended."""
+    play = ("--inventory=localhost,", "--connection=local", "/root/ansible/site.yml")
+    variables = {
+        "pacemaker_bundle_exporter_package": "/root/exporter.deb",
+        "pacemaker_bundle_exporter_flags": ["--poll.interval=7s", "--log.format=json"],
+        "pacemaker_bundle_exporter_web_config": {"http_server_config": {"http2": False}},
+        "pacemaker_bundle_exporter_acl": True,
+    }
+    said = machine.output(
+        "ansible-playbook", *play, f"--extra-vars={json.dumps(variables)}", *arguments, timeout=300
+    )
+    (recap,) = re.findall(r"^localhost .*$", said, re.MULTILINE)
+    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", recap)}
+
+
+def test_the_role_of_ansible(machine: Machine) -> None:
+    """After all others: it installs the package anew."""
+    shutil.copytree(ANSIBLE, machine.root / "root" / "ansible")
+    before = machine.output("cibadmin", "--query", "--scope=configuration")
+    assert _played(machine, "--check")["changed"] >= 2
+    assert machine.run("systemctl", "status", UNIT).returncode == 4  # there is no such unit
+    assert machine.output("cibadmin", "--query", "--scope=configuration") == before
+
+    assert _played(machine)["changed"] >= 4
+    machine.wait_until("pacemaker_up", 1)
+    assert machine.value("pacemaker_exporter_poll_interval_seconds") == 7
+    assert _played(machine)["changed"] == 0
+    machine.output("crm_attribute", "--name=enable-acl", "--delete")
