@@ -1,6 +1,6 @@
 """HTTP servers for Python, and ours, against nginx serving the same bytes from a file.
 
-    apt-get install nginx-light wrk
+    tests/setup.sh bench
     .venv/bin/python -m pip install aiohttp tornado cheroot
     .venv/bin/python -m tests.bench.http_servers
 
@@ -13,8 +13,6 @@ import asyncio
 import contextlib
 import gzip
 import importlib.util
-import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,27 +20,13 @@ from pathlib import Path
 
 from exporter import crm_mon
 from exporter.state import Observation
+from tests.bench.load import CONTENT_TYPE, latency, nginx, publish
+from tests.bench.measure import status_of_process
 from tests.support import see
 from tests.support.programs import eventually, free_port, get, running
 
 SIZES = {"20 kB": 20_000, "1 MB": 1_000_000}
 SECONDS = 3
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-REPORT = """
-done = function(summary, latency, requests)
-  io.write(string.format("us %d %d\\n", latency:percentile(50), latency:percentile(99)))
-end
-"""
-NGINX = """
-daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.log;
-events {{}}
-http {{
-  access_log off; sendfile on; keepalive_requests 100000000; gzip_static on;
-  types {{}} default_type "{type}";
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
-}}
-"""
 
 
 def page(size: int) -> bytes:
@@ -86,7 +70,7 @@ def serve_uvicorn(pages: Pages, port: int) -> None:
 
 def serve_aiohttp(pages: Pages, port: int) -> None:
     """Its low-level server, without routing."""
-    from aiohttp import web  # type: ignore[import-not-found]
+    from aiohttp import web
 
     async def handler(request: web.BaseRequest) -> web.Response:
         body, headers = pages.answer(request.path, request.headers.get("Accept-Encoding", ""))
@@ -143,37 +127,16 @@ SERVERS: dict[str, Callable[[Pages, int], None]] = {
 @contextlib.contextmanager
 def started(name: str, root: Path) -> Iterator[tuple[str, int]]:
     """A server; gives its base URL and its pid."""
+    if name == "nginx":
+        with nginx(root) as found:
+            yield found
+        return
     port = free_port()
     argv = [sys.executable, "-m", "tests.bench.http_servers", name, str(root), str(port)]
-    if name == "nginx":
-        configuration = root / "nginx.conf"
-        text = NGINX.format(root=root, port=port, type=CONTENT_TYPE)
-        configuration.write_text(text, encoding="utf-8")
-        argv = [see.need("nginx"), "-c", str(configuration)]
     with running(argv, root / f"{name}.log") as process:
         base = f"http://127.0.0.1:{port}"
         eventually(lambda: get(f"{base}/page0"))
         yield base, process.pid
-
-
-def measure(url: str, encoding: str, connections: int, script: Path) -> tuple[int, int]:
-    """Median and 99th percentile in microseconds."""
-    done = subprocess.run(
-        [see.need("wrk"), "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script),
-         "-H", f"Accept-Encoding: {encoding}", url],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    found = re.search(r"us (\d+) (\d+)", done.stdout)
-    assert found, done.stdout
-    return int(found[1]), int(found[2])
-
-
-def memory(pid: int) -> float:
-    """Resident megabytes of a process."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = re.search(r"VmRSS:\s+(\d+)", status)
-    assert found
-    return int(found[1]) / 1024
 
 
 def main() -> None:
@@ -186,19 +149,15 @@ def main() -> None:
     columns: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        root.chmod(0o755)
         for index, size in enumerate(SIZES.values()):
-            (root / f"page{index}").write_bytes(page(size))
-            (root / f"page{index}.gz").write_bytes(gzip.compress(page(size), 1))
-        script = root / "report.lua"
-        script.write_text(REPORT, encoding="utf-8")
+            publish(root, f"page{index}", page(size))
         for name in ("nginx", *installed):
             with started(name, root) as (base, pid):
                 cells = [
-                    "{} / {}".format(*measure(f"{base}/page{index}", encoding, count, script))
+                    str(latency(f"{base}/page{index}", encoding, count, SECONDS))
                     for index, _, encoding, count in rows
                 ]
-                columns[name] = [*cells, f"{memory(pid):.0f} MB"]
+                columns[name] = [*cells, f"{status_of_process(pid, 'VmRSS') / 1024:.0f} MB"]
     print("| p50 / p99 in µs |", *(f" {name} |" for name in columns), sep="")
     print("|---|", *("---|" for _ in columns), sep="")
     heads = [f"{size}, {encoding}, {count} connection{'s' * (count > 1)}"

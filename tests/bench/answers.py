@@ -1,0 +1,47 @@
+"""Stand-ins for crm_mon that cost next to nothing: what is left is the exporter's own."""
+
+import subprocess
+from pathlib import Path
+
+from exporter import crm_mon
+from exporter.collectors import Collector
+from tests.bench.clusters import Cib
+from tests.support.see import need
+
+
+def _script(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def answer(cib: Cib) -> bytes:
+    """What the real crm_mon says when it is asked for everything that the exporter wants."""
+    argv = (need("crm_mon"), *crm_mon.requests(frozenset(Collector))[0])
+    return subprocess.run(argv, env=cib.environment, capture_output=True, check=True).stdout
+
+
+def hangs_after_one(directory: Path, cib: Cib) -> Path:
+    """It answers once, and never again."""
+    saved, answered = directory / "one.xml", directory / "answered"
+    saved.write_bytes(answer(cib))
+    return _script(
+        directory,
+        "hangs-after-one",
+        f"[ -e {answered} ] && exec sleep 3600\n: >{answered}\nexec cat {saved}\n",
+    )
+
+
+def prints_two_in_turn(directory: Path, cib: Cib) -> Path:
+    """Two answers that differ in one value, in turn."""
+    names = [directory / "even.xml", directory / "odd.xml"]
+    for saved in names:
+        saved.write_bytes(answer(cib))
+        cib.change()
+    odd = directory / "odd"
+    return _script(
+        directory,
+        "prints-two-in-turn",
+        f"mkdir {odd} 2>/dev/null && exec cat {names[1]}\nrmdir {odd}\nexec cat {names[0]}\n",
+    )

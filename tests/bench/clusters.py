@@ -1,0 +1,88 @@
+"""Clusters of every size that is measured, as CIBs in files for the real crm_mon."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter.model import Role
+from exporter.state import Observation
+from tests.support import see
+from tests.support.cib import Node, cluster
+from tests.support.states import NOW
+
+_VALUE = 'name="pingd" value="{}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """So many bundles of so many replicas on so many hosts."""
+
+    bundles: int
+    replicas: int
+    hosts: int
+
+    def __str__(self) -> str:
+        return f"{self.bundles}x{self.replicas}"
+
+    @property
+    def instances(self) -> int:
+        """Replicas in all: what cost is a function of."""
+        return self.bundles * self.replicas
+
+
+SIZES = (Size(4, 3, 3), Size(20, 3, 3), Size(100, 5, 16), Size(300, 8, 32))
+
+
+class Cib:
+    """The CIB of a cluster in a file that can be changed."""
+
+    def __init__(self, directory: Path, size: Size, *, probes: bool = False) -> None:
+        """Write it. With probes every member remembers every resource."""
+        self.size = size
+        self.probes = probes
+        self.file = directory / f"{size}{'-probes' if probes else ''}.xml"
+        made = cluster(size.bundles, size.replicas, size.hosts, probes=probes)
+        first, *others = made.nodes
+        assert isinstance(first, Node)
+        nodes = (replace(first, transient={"pingd": "100"}), *others)
+        self._text = replace(made, nodes=nodes).xml(NOW)
+        self.file.write_text(self._text, encoding="utf-8")
+        self._changes = 0
+
+    def __str__(self) -> str:
+        return f"{self.size}{' with probes' if self.probes else ''}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Pacemaker's commands need to read it."""
+        return {**os.environ, "CIB_file": str(self.file), "LC_ALL": "C", "TZ": "UTC"}
+
+    def change(self) -> None:
+        """Give the status another value that has a series of its own; at once for who reads."""
+        self._changes += 1
+        value = _VALUE.format(100 + self._changes % 2)
+        changed = re.sub(_VALUE.format("100"), value, self._text, count=1)
+        other = self.file.with_suffix(".new")
+        other.write_text(changed, encoding="utf-8")
+        other.replace(self.file)
+
+
+def observe(cib: Cib) -> Observation:
+    """What the real crm_mon says of it: every replica must be there, and run."""
+    seen = see.observe(cib.file)
+    bundles = seen.snapshot.bundles
+    assert len(bundles) == cib.size.bundles
+    for bundle in bundles:
+        assert len(bundle.replicas) == cib.size.replicas
+        assert all(r.ready and r.role in {Role.STARTED, Role.PROMOTED} for r in bundle.replicas)
+    return seen
+
+
+def cibs(directory: Path, *, largest: Size = SIZES[-1]) -> Iterator[Cib]:
+    """Every size up to the largest, without and with probes."""
+    for size in SIZES:
+        if size.instances <= largest.instances:
+            yield Cib(directory, size)
+            yield Cib(directory, size, probes=True)

@@ -1,0 +1,152 @@
+"""What a poll costs, its commands included, against crm_mon alone."""
+
+import contextlib
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter import crm_mon
+from exporter.clock import SystemClock
+from exporter.collectors import Collector
+from exporter.command import SystemCommands
+from exporter.poller import Poller, Site
+from tests.bench.clusters import SIZES, Cib, Size, cibs, observe
+from tests.bench.measure import cpu_of_command, say, table
+from tests.support.see import need
+
+BARE = ("--output-as=xml", "--inactive")
+OURS = crm_mon.requests(frozenset(Collector))[0]
+INTERVAL = 10.0
+GOALS = {Size(4, 3, 3): 1.15, Size(20, 3, 3): 0.95, Size(100, 5, 16): 0.85, Size(300, 8, 32): 0.75}
+GOAL_WITH_PROBES = 1.1
+ROUNDS = {12: 24, 60: 18, 500: 8, 2400: 3}
+"""Of one poll each by instances; six polls are one minute, and a read of the CIB."""
+ROUNDS_WITH_PROBES = {12: 24, 60: 18, 500: 3, 2400: 1}
+
+
+class _Minutes(SystemClock):
+    """A clock on which a poll's beat has passed when the next is made."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def skip(self) -> None:
+        self._ahead += INTERVAL
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+
+def polling() -> None:
+    """In a process of its own: poll whenever a line comes, and say the CPU seconds of it."""
+    clock = _Minutes()
+    commands = SystemCommands(os.environ, threading.Event())
+    site = Site(commands, crm_node="echo")  # there is no cluster to ask; it prints some name
+    poller = Poller(site, clock, interval=INTERVAL, timeout=600)
+    for _ in sys.stdin:
+        before = _cpu_so_far()
+        error = poller.poll()
+        clock.skip()
+        print("failed" if error else _cpu_so_far() - before, flush=True)
+
+
+def _cpu_so_far() -> float:
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
+
+
+class _Polling:
+    """That process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def poll(self) -> float:
+        """Poll once, and return the CPU seconds."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+
+@contextlib.contextmanager
+def _started(cib: Cib) -> Iterator[_Polling]:
+    argv = [sys.executable, "-m", "tests.bench.polls", "polling"]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=cib.environment
+    ) as process:
+        yield _Polling(process)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU seconds, round by round."""
+
+    bare: list[float]
+    """crm_mon with all that it has."""
+    asked: list[float]
+    """crm_mon with what the exporter asks for at most."""
+    polls: list[float]
+
+
+def costs(cib: Cib, rounds: int, *, change: bool) -> Costs:
+    """Measure in turn, so that noise hits all alike."""
+    found = Costs([], [], [])
+    path, environment = need("crm_mon"), cib.environment
+    with _started(cib) as exporter:
+        exporter.poll()  # the first finds out what it needs to know once
+        for _ in range(rounds):
+            if change:
+                cib.change()
+            found.bare.append(cpu_of_command((path, *BARE), environment))
+            found.asked.append(cpu_of_command((path, *OURS), environment))
+            found.polls.append(exporter.poll())
+    return found
+
+
+def _row(cib: Cib, found: Costs, *, change: bool) -> tuple[str, ...]:
+    bare, asked = statistics.median(found.bare), statistics.median(found.asked)
+    ratio = sum(found.polls) / sum(found.bare)
+    to_asked = sum(found.polls) / sum(found.asked)
+    reached, goal = ratio, GOALS[cib.size]
+    if cib.probes:
+        reached, goal = to_asked, GOAL_WITH_PROBES
+    verdict = f"{goal}: {'met' if reached <= goal else 'not met'}" if change else ""
+    return (
+        str(cib), "yes" if change else "no", f"{bare:.3f} s", f"{asked:.3f} s",
+        f"{statistics.fmean(found.polls):.3f} s", f"{ratio:.2f}", f"{to_asked:.2f}", verdict,
+    )  # fmt: skip
+
+
+def report(largest: Size = SIZES[-1], share: float = 1) -> str:
+    """The table; of a share of the rounds."""
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        for cib in cibs(Path(directory), largest=largest):
+            if cib.size.instances <= SIZES[2].instances:
+                observe(cib)
+            by_size = ROUNDS_WITH_PROBES if cib.probes else ROUNDS
+            for change in (False, True):
+                say(f"polls: {cib}, {'changed' if change else 'unchanged'}")
+                rounds = round(by_size[cib.size.instances] * share / (1 if change else 2))
+                if rounds == 0:
+                    continue
+                rows.append(_row(cib, costs(cib, rounds, change=change), change=change))
+    heads = ("cluster", "changed", "crm_mon", "same request alone", "poll", "poll / crm_mon",
+             "poll / same request", "goal")  # fmt: skip
+    return table(heads, rows)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["polling"]:
+        polling()
+    else:
+        print(report())

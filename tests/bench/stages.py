@@ -1,0 +1,122 @@
+"""What each step from crm_mon's XML to an answer costs, and how that grows with the cluster."""
+
+import gzip
+import statistics
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from exporter import crm_mon
+from exporter.exposition import Format, Page, join, render
+from exporter.families import CLUSTER
+from exporter.history import History
+from exporter.metrics import Kind
+from exporter.state import Observation
+from exporter.xml import parse_document
+from tests.bench.answers import answer
+from tests.bench.clusters import SIZES, Cib, Size, observe
+from tests.bench.measure import cpu_of_command, exponent, medians, say, table
+from tests.bench.polls import BARE
+from tests.support.see import need
+
+
+class Theirs:
+    """The same families for prometheus_client."""
+
+    def __init__(self, seen: Observation) -> None:
+        """Know what to tell of."""
+        self._seen = seen
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry need not check."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families."""
+        for family in CLUSTER:
+            made = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+            metric = made(family.name, family.help, labels=family.labels)
+            for values, value in family.collect(self._seen):
+                metric.add_metric(values, value)
+            yield metric
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Milliseconds of one size, and what there is to do."""
+
+    size: Size
+    crm_mon: float
+    parse: float
+    """XML to a tree."""
+    build: float
+    """XML to a snapshot, the tree included."""
+    render: float
+    """Snapshot to text."""
+    theirs: float
+    """The same with prometheus_client."""
+    compress: float
+    copy: float
+    """Of the page in memory: the limit of any answer."""
+    series: int
+    page: int
+    """Bytes."""
+    compressed: int
+    """Bytes."""
+
+
+def stages(size: Size, rounds: int = 7) -> Stages:
+    """Measure in turn, so that noise hits all alike."""
+    say(f"stages: {size}")
+    with tempfile.TemporaryDirectory() as name:
+        cib = Cib(Path(name), size)
+        seen = observe(cib)
+        data = answer(cib)
+        argv = (need("crm_mon"), *BARE)
+        command = statistics.median(cpu_of_command(argv, cib.environment) for _ in range(3))
+    seen = Observation(seen.snapshot, seen.configuration, History().after(seen.snapshot))
+    registry = CollectorRegistry()
+    registry.register(Theirs(seen))
+    blocks = render(CLUSTER, seen)
+    text = join(blocks, Format.TEXT)
+    parse, build, rendering, theirs, compress, copy = medians(
+        (
+            partial(parse_document, data, "crm_mon"),
+            partial(crm_mon.parse, data),
+            partial(render, CLUSTER, seen),
+            partial(generate_latest, registry),
+            partial(Page.of, blocks),
+            partial(bytearray, text),
+        ),
+        rounds,
+    )
+    series = sum(block.lines.count("\n") for block in blocks)
+    sizes = (series, len(text), len(gzip.compress(text, 1)))
+    return Stages(size, command * 1000, parse, build, rendering, theirs, compress, copy, *sizes)
+
+
+def report(largest: Size = SIZES[-1]) -> str:
+    """The table, and how each column grows with the number of replicas."""
+    found = [stages(size) for size in SIZES if size.instances <= largest.instances]
+    rows = [
+        (one.size, one.size.instances, one.series, f"{one.page / 1e3:.0f} kB",
+         f"{one.compressed / 1e3:.0f} kB", f"{one.crm_mon:.0f}", f"{one.parse:.1f}",
+         f"{one.build:.1f}", f"{one.render:.1f}", f"{one.theirs:.1f}", f"{one.compress:.2f}",
+         f"{one.copy:.2f}")
+        for one in found
+    ]  # fmt: skip
+    instances = [one.size.instances for one in found]
+    growth = [
+        f"{exponent(instances, [getattr(one, column) for one in found]):.2f}"
+        for column in ("series", "page", "compressed", "crm_mon", "parse", "build", "render",
+                       "theirs", "compress", "copy")
+    ]  # fmt: skip
+    heads = ("cluster", "replicas", "series", "page", "gzip", "crm_mon", "XML to tree",
+             "XML to snapshot", "to text", "prometheus_client's text", "compression",
+             "copy in memory")  # fmt: skip
+    return table(heads, [*rows, ("exponent", "1", *growth)])
