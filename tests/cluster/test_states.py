@@ -1,0 +1,323 @@
+"""States of the cluster: metrics against Pacemaker's own tools, alerts, and what is left behind."""
+
+import pytest
+
+from tests.cluster.cluster import NAMES, Cluster, Node
+from tests.cluster.watch import BUNDLES, Watch, of_all
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
+
+SERVICES = tuple(bundle for bundle in BUNDLES if bundle != "haproxy-bundle")
+"""Those with a service in the container."""
+OUTCOME = "exporter_last_poll_outcome"
+ADDRESSES = ("ip-192.0.2.100", "ip-192.0.2.101")
+
+
+def promoted(watch: Watch, bundle: str = "redis-bundle") -> list[str]:
+    """Return the replicas of a bundle that are promoted."""
+    page = watch.page(watch.cluster.any_node())
+    return [s[1] for s in page["bundle_replica_role"] if s[0] == bundle and s[2] == "promoted"]
+
+
+def bystander(watch: Watch) -> Node:
+    """Return a node without the promoted Redis, the addresses and the fence device.
+
+    What an alert says then does not depend on where these happen to be.
+    """
+    node = watch.cluster.nodes[2]
+    watch.cluster.attribute("standby", "on", node)
+    watch.cluster.settle()
+    watch.cluster.attribute("standby", None, node)
+    watch.cluster.settle()
+    watch.until(lambda page: page["bundle_replicas_ready"] == {(b,): 3 for b in BUNDLES})
+    watch.begin()
+    return node
+
+
+def others(cluster: Cluster, *but: Node) -> tuple[Node, ...]:
+    return tuple(node for node in cluster.nodes if node not in but)
+
+
+def test_healthy(cluster: Cluster, watch: Watch) -> None:
+    watch.agree()
+    masters = [node for node in cluster.nodes if watch.value(node, "view_dc")]
+    said = cluster.run("crmadmin", "--quiet", "--dc_lookup").split()
+    assert [node.name for node in masters] == said[-1:]
+    for node in cluster.nodes:
+        assert watch.value(node, "local_node_info", node.name) == 1
+    watch.quiet()
+    watch.healthy()
+
+
+def test_the_promoted_redis_moves(cluster: Cluster, watch: Watch) -> None:
+    before = promoted(watch)
+    target = next(n for n in "012" if [n] != before)
+    counts = [watch.value(n, "bundle_promotions", "redis-bundle") for n in cluster.nodes]
+    cluster.run(
+        *("crm_attribute", f"--node=redis-bundle-{target}", "--lifetime=reboot"),
+        *("--name=master-redis", "--update=100"),
+    )
+    watch.until(lambda page: page["bundle_replica_role"].get(("redis-bundle", target, "promoted")))
+    cluster.settle()
+    watch.agree()
+    for node, count in zip(cluster.nodes, counts, strict=True):
+        assert watch.value(node, "bundle_promotions", "redis-bundle") == (count or 0) + 1
+    watch.quiet()
+    watch.healthy()
+
+
+def test_the_service_of_a_replica_fails(cluster: Cluster, watch: Watch) -> None:
+    replica = next(n for n in "012" if n not in promoted(watch))
+    node = cluster.replica("redis-bundle", replica)
+    # What the agent keeps its state in: the next monitor finds it stopped.
+    forget = ("sh", "-c", "rm -v /run/Stateful-*.state")
+    node.run("podman", "exec", f"redis-bundle-podman-{replica}", *forget)
+    failures = ("redis", f"redis-bundle-{replica}", "redis-bundle", replica)
+    watch.until(lambda page: page["resource_failures"].get(failures) == 1)
+    cluster.settle()
+    watch.agree()
+    # It was restarted before anybody was paged.
+    watch.until(lambda page: page["bundle_replicas_ready"]["redis-bundle",] == 3)
+    (action,) = watch.page(node)["failed_actions"]
+    assert action[:5] == (*failures, "monitor")
+    watch.quiet()
+    watch.healthy()
+
+
+def test_a_container_is_killed(cluster: Cluster, watch: Watch) -> None:
+    node = cluster.replica("rabbitmq-bundle", "2")
+    inspect = ("podman", "inspect", "--format={{.State.Pid}}", "rabbitmq-bundle-podman-2")
+    node.run("kill", "-KILL", node.run(*inspect).strip())
+    failures = ("rabbitmq-bundle-2", node.name, "rabbitmq-bundle", "2")
+    watch.until(lambda page: page["resource_failures"].get(failures))
+    cluster.settle()
+    watch.until(lambda page: page["bundle_replicas_ready"]["rabbitmq-bundle",] == 3)
+    watch.agree()
+    assert watch.value(node, "bundle_role_changes", "rabbitmq-bundle")
+    watch.quiet()
+    watch.healthy()
+
+
+def test_the_connection_to_a_guest_is_lost(cluster: Cluster, watch: Watch) -> None:
+    node = cluster.replica("galera-bundle", "0")
+    # The kernel ends the connection, on either side of which nothing else happens.
+    node.run("ss", "--kill", "dport", "=", "3123")
+    failures = ("galera-bundle-0", node.name, "galera-bundle", "0")
+    watch.until(lambda page: page["resource_failures"].get(failures))
+    cluster.settle()
+    watch.until(lambda page: page["bundle_replicas_ready"]["galera-bundle",] == 3)
+    watch.agree()
+    watch.quiet()
+    watch.healthy()
+
+
+def test_standby(cluster: Cluster, watch: Watch) -> None:
+    node = cluster.nodes[2]
+    cluster.attribute("standby", "on", node)
+    cluster.settle()
+    watch.agree()
+    for bundle in BUNDLES:
+        assert watch.value(node, "bundle_replicas_ready", bundle) == 2
+    watch.firing(of_all("PacemakerBundleReplicasAway"), "PacemakerNodeStandby controller-2")
+    watch.notified(of_all("PacemakerBundleReplicasAway"), "PacemakerNodeStandby controller-2")
+    cluster.attribute("standby", None, node)
+    watch.healthy()
+
+
+DEGRADED = of_all("PacemakerBundleDegraded")
+GALERA = "PacemakerBundlePromotedMissing galera-bundle"
+
+
+def test_a_clean_stop(cluster: Cluster, watch: Watch) -> None:
+    node = bystander(watch)
+    node.stop_pacemaker()
+    node.stop_corosync()
+    cluster.settle()
+    watch.agree(*others(cluster, node))
+    stopped = watch.page(node)
+    assert stopped[OUTCOME]["not_connected",] == 1
+    assert not {family for family in stopped if family.startswith(("bundle", "node", "cluster"))}
+    told = {
+        *DEGRADED,
+        "PacemakerNodeOffline controller-2",
+        "PacemakerNotRunning controller-2 not_connected",
+    }
+    watch.firing(DEGRADED, GALERA, frozenset(told), "PacemakerSnapshotOld controller-2")
+    watch.notified(frozenset(told))
+    watch.healthy()
+
+
+def test_pacemaker_alone_stops_and_starts(cluster: Cluster, watch: Watch) -> None:
+    """Too short for any alert."""
+    node = cluster.nodes[1]
+    node.stop_pacemaker()
+    watch.until(lambda page: page[OUTCOME]["not_connected",] == 1, node, seconds=5)
+    watch.agree(*others(cluster, node))
+    node.start_pacemaker()
+    watch.tolerated |= {*DEGRADED, GALERA, "PacemakerNodeOffline controller-1"}
+    watch.tolerated |= {"PacemakerNotRunning controller-1 not_connected"}
+    watch.healthy()
+
+
+LOST = frozenset(
+    {
+        *DEGRADED,
+        *(f"PacemakerBundleReplicaFailed {bundle} 2" for bundle in SERVICES),
+        "PacemakerNodeUnclean controller-2",
+        "PacemakerFencingPending controller-2",
+        "PacemakerExporterDown controller-2",
+    }
+)
+"""What is told of a node that is lost and not fenced yet."""
+EXPLAINED = frozenset(
+    {
+        *(f"PacemakerBundleServiceDown {bundle} 2" for bundle in SERVICES),
+        GALERA,
+        "PacemakerNodeOffline controller-2",
+    }
+)
+"""What fires beside, and is inhibited."""
+
+
+def test_the_power_of_a_node_fails(cluster: Cluster, watch: Watch) -> None:
+    node = bystander(watch)
+    left = others(cluster, node)
+    cluster.power.stuck = True
+    node.power_off()
+    watch.until(
+        lambda page: page["node_condition"]["controller-2", "member", "unclean"] == 1, *left
+    )
+    watch.agree(*left)
+    for bundle in BUNDLES:
+        assert watch.value(left[0], "bundle_replicas_ready", bundle) == 2
+    watch.firing(LOST, EXPLAINED)
+    watch.notified(LOST)
+
+    cluster.power.restarts = False
+    cluster.power.stuck = False
+    watch.until(
+        lambda page: page["node_condition"]["controller-2", "member", "unclean"] == 0, *left
+    )
+    cluster.settle()
+    watch.agree(*left)
+    assert watch.page(left[0])["fencing_actions"] == {("controller-2", "reboot", "success"): 1}
+    told = {*DEGRADED, "PacemakerNodeOffline controller-2", "PacemakerExporterDown controller-2"}
+    watch.firing(frozenset(told), GALERA)
+    watch.notified(frozenset(told))
+    node.start_cluster()
+    watch.healthy()
+
+
+def test_maintenance_mode(cluster: Cluster, watch: Watch) -> None:
+    cluster.attribute("maintenance-mode", "true")
+    cluster.settle()
+    watch.agree()
+    watch.firing("PacemakerMaintenanceMode", "PacemakerMaintenanceModeForgotten")
+    watch.notified("PacemakerMaintenanceModeForgotten")
+    cluster.attribute("maintenance-mode", None)
+    watch.healthy()
+
+
+def test_a_node_in_maintenance(cluster: Cluster, watch: Watch) -> None:
+    node = bystander(watch)
+    cluster.attribute("maintenance", "true", node)
+    cluster.settle()
+    watch.agree()
+    forgotten = "PacemakerNodeMaintenanceForgotten controller-2"
+    watch.firing("PacemakerNodeMaintenance controller-2", forgotten)
+    watch.notified(forgotten)
+    cluster.attribute("maintenance", None, node)
+    watch.healthy()
+
+
+def test_unmanaged(cluster: Cluster, watch: Watch) -> None:
+    cluster.meta("redis-bundle", "is-managed", "false")
+    cluster.settle()
+    watch.agree()
+    watch.firing("PacemakerBundleUnmanaged redis-bundle")
+    watch.notified("PacemakerBundleUnmanaged redis-bundle")
+    cluster.meta("redis-bundle", "is-managed", None)
+    watch.healthy()
+
+
+def test_disabled(cluster: Cluster, watch: Watch) -> None:
+    cluster.meta("redis-bundle", "target-role", "Stopped")
+    cluster.settle()
+    watch.agree()
+    for node in cluster.nodes:
+        assert watch.value(node, "bundle_enabled", "redis-bundle") == 0
+    watch.firing("PacemakerBundleDisabled redis-bundle")
+    watch.notified("PacemakerBundleDisabled redis-bundle")
+    cluster.meta("redis-bundle", "target-role", None)
+    watch.healthy()
+
+
+def test_banned(cluster: Cluster, watch: Watch) -> None:
+    cluster.run("crm_resource", "--ban", "--resource=haproxy-bundle", "--node=controller-2")
+    cluster.settle()
+    watch.agree()
+    watch.until(lambda page: page["bundle_replicas_ready"]["haproxy-bundle",] == 2)
+    ban = "cli-ban-haproxy-bundle-on-controller-2"
+    left = f"PacemakerLeftoverConstraint {ban} controller-2 haproxy-bundle"
+    watch.firing("PacemakerBundleDegraded haproxy-bundle", left)
+    watch.notified("PacemakerBundleDegraded haproxy-bundle", left)
+    cluster.run("crm_resource", "--clear", "--resource=haproxy-bundle")
+    watch.healthy()
+
+
+def test_moved_and_the_constraint_forgotten(cluster: Cluster, watch: Watch) -> None:
+    address = ADDRESSES[0]
+    page = watch.page(cluster.nodes[0])
+    here = {s[4] for s in page["resource_role"] if s[0] == address}
+    target = next(name for name in NAMES if name not in here)
+    cluster.run("crm_resource", "--move", f"--resource={address}", f"--node={target}")
+    cluster.settle()
+    watch.agree()
+    kind = ("ocf:heartbeat:IPaddr2", "", "")
+    watch.until(lambda page: page["resource_role"].get((address, *kind, target, "started")) == 1)
+    left = f"PacemakerLeftoverConstraint cli-prefer-{address} {target} {address}"
+    watch.firing(left)
+    watch.notified(left)
+    cluster.run("crm_resource", "--clear", f"--resource={address}")
+    watch.healthy()
+
+
+def test_a_bundle_is_removed_and_added(cluster: Cluster, watch: Watch) -> None:
+    xpath = "//bundle[@id='rabbitmq-bundle']"
+    saved = cluster.run("cibadmin", "--query", f"--xpath={xpath}")
+    rule = cluster.run("cibadmin", "--query", "--xpath=//rsc_location[@rsc='rabbitmq-bundle']")
+    cluster.meta("rabbitmq-bundle", "target-role", "Stopped")
+    cluster.settle()
+    cluster.run("cibadmin", "--delete", "--xpath=//rsc_location[@rsc='rabbitmq-bundle']")
+    cluster.run("cibadmin", "--delete", f"--xpath={xpath}")
+    cluster.settle()
+    watch.until(lambda page: ("rabbitmq-bundle",) not in page["bundle_replicas"])
+    watch.agree()
+    for node in cluster.nodes:
+        assert "rabbitmq" not in node.page(), "nothing of it is left"
+    watch.quiet()
+    assert not watch.monitoring.firing(), "it had been disabled first"
+    cluster.run("cibadmin", "--create", "--scope=resources", f"--xml-text={saved}")
+    cluster.run("cibadmin", "--create", "--scope=constraints", f"--xml-text={rule}")
+    cluster.settle()
+    watch.until(lambda page: page["bundle_replicas_ready"].get(("rabbitmq-bundle",)) == 3)
+    watch.agree()
+    watch.healthy()
+
+
+def test_replicas_from_three_to_two_and_back(cluster: Cluster, watch: Watch) -> None:
+    cluster.container("haproxy-bundle", replicas="2")
+    cluster.settle()
+    watch.until(lambda page: page["bundle_replicas"]["haproxy-bundle",] == 2)
+    watch.agree()
+    for node in cluster.nodes:
+        replicas = {
+            s[1] for s in watch.page(node)["bundle_replica_ready"] if s[0] == "haproxy-bundle"
+        }
+        assert replicas == {"0", "1"}
+    watch.quiet()
+    cluster.container("haproxy-bundle", replicas="3")
+    cluster.settle()
+    watch.until(lambda page: page["bundle_replicas_ready"]["haproxy-bundle",] == 3)
+    watch.agree()
+    watch.healthy()

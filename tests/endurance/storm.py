@@ -1,0 +1,269 @@
+"""The exporter in a storm: its commands, its clients and its clock do what they want."""
+
+import contextlib
+import math
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.measure import descriptors_of_process, status_of_process, table
+from tests.endurance import commands
+from tests.endurance.clients import Nuisance, Scraper, Seen, again_and_again
+from tests.support.programs import eventually, exporter, exporter_process, get
+from tests.support.see import series
+
+TIMEOUT = 1.5
+"""Seconds that a crm_mon gets. What blocks scrapes while it hangs would take them as long."""
+CONVALESCENCE = 75.0
+"""Seconds until all is as it was: a cibadmin that hung is tried again after a minute."""
+SCRAPERS = 3
+ZONE = "America/St_Johns"
+"""Three and a half hours off, with daylight saving time."""
+JUMPS = (0, 1, -1, 3600, -3600, 30 * 86400, -2 * 86400, 10 * 365 * 86400, -56 * 365 * 86400)
+"""Seconds; the last one leads to the year in which computers begin."""
+_REPAIR_AFTER = 0.5
+"""Seconds until a command that became not executable is again."""
+
+
+class Jumpy:
+    """The wall clock of the exporter; the monotonic one is left alone, as by whoever sets it."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        """Begin with the true time."""
+        self._file = directory / "clock"
+        self._random = random.Random(seed)
+        self.jumps = 0
+        self.to(0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process needs."""
+        site = Path(__file__).parent / "site"
+        return {"PYTHONPATH": str(site), "WALL_CLOCK_OFFSET": str(self._file)}
+
+    def to(self, offset: int) -> None:
+        """Be so many seconds ahead."""
+        new = self._file.with_suffix(".new")
+        new.write_text(str(offset), encoding="utf-8")
+        new.replace(self._file)
+
+    def jump(self) -> None:
+        """Jump somewhere."""
+        self.jumps += 1
+        self.to(self._random.choice(JUMPS))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """At the process, after so many polls."""
+
+    polls: int
+    resident: float
+    """Megabytes."""
+    descriptors: int
+    threads: int
+    children: int
+    zombies: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a storm."""
+
+    before: Look
+    calm: Seen
+    """Scrapes before it."""
+    fresh: list[str]
+    """What an exporter that has just started says of the cluster."""
+    during: Seen = field(default_factory=Seen)
+    looks: list[Look] = field(default_factory=list)
+    after: Look | None = None
+    outcomes: dict[str, float] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
+    """Of each command."""
+    jumps: int = 0
+    nuisances: int = 0
+    page: list[str] = field(default_factory=list)
+    """The same of this one, once all is well again."""
+    recovered_after: float = 0.0
+    """Seconds."""
+    log: str = ""
+    seconds: float = 0.0
+
+    @property
+    def polls(self) -> int:
+        """How many there were."""
+        return int(sum(self.outcomes.values()))
+
+    def resident(self, start: float, end: float) -> float:
+        """Median of the resident megabytes in a part of the storm."""
+        last = self.looks[-1].polls
+        return statistics.median(
+            look.resident for look in self.looks if start * last <= look.polls <= end * last
+        )
+
+    def tables(self) -> str:
+        """For people."""
+        heads = ("polls", "resident MB", "descriptors", "threads", "children", "zombies")
+        step = max(1, len(self.looks) // 12)
+        assert self.after
+        chosen = [self.before, *self.looks[step - 1 :: step], self.after]
+        rows = [
+            (s.polls, f"{s.resident:.1f}", s.descriptors, s.threads, s.children, s.zombies)
+            for s in chosen
+        ]
+        counts = ", ".join(f"{count:.0f} {name}" for name, count in self.outcomes.items())
+        calm, during = (
+            f"median {statistics.median(seen.seconds) * 1000:.1f} ms,"
+            f" p90 {percentile(seen.seconds, 0.9) * 1000:.0f} ms,"
+            f" p99 {percentile(seen.seconds, 0.99) * 1000:.0f} ms,"
+            f" longest {max(seen.seconds) * 1000:.0f} ms"
+            for seen in (self.calm, self.during)
+        )
+        answers = ", ".join(f"{count} {kind}" for kind, count in self.during.count.items())
+        return (
+            f"{table(heads, rows)}\n{self.seconds:.0f} s, {self.polls} polls: {counts}\n"
+            f"starts: {self.starts}; clock jumps: {self.jumps};"
+            f" connections that misbehaved: {self.nuisances}\n"
+            f"answers: {answers}\nscrapes before: {calm}\nscrapes during: {during}\n"
+            f"well again after: {self.recovered_after:.1f} s\n"
+        )
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def look(pid: int, polls: int) -> Look:
+    """Look at a process, and at the children of all of its threads."""
+    children: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end
+            children += (task / "children").read_text(encoding="utf-8").split()
+    return Look(
+        polls,
+        status_of_process(pid, "VmRSS") / 1024,
+        descriptors_of_process(pid),
+        status_of_process(pid, "Threads"),
+        len(children),
+        sum(map(_stays_zombie, children)),
+    )
+
+
+def _stays_zombie(pid: str) -> bool:
+    """Whether nobody reaps it: each is one for a moment."""
+    for pause in (0.0, 0.1):
+        time.sleep(pause)
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return False
+        if text.rpartition(")")[2].split()[0] != "Z":
+            return False
+    return True
+
+
+def storm(directory: Path, polls: int, seed: int) -> Report:
+    """Poll so many times in a storm, then let all be well again."""
+    crm_mon = commands.crm_mon(directory, seed)
+    cibadmin, crm_node = commands.cibadmin(directory), commands.crm_node(directory)
+    planned = (crm_mon, cibadmin, crm_node)
+    clock = Jumpy(directory, seed)
+    flags = [f"--{command.path.name}.path={command.path}" for command in planned]
+    flags += ["--poll.interval=1ms", f"--poll.timeout={TIMEOUT}s", "--poll.max-age=3s"]
+    environment = {**clock.environment, "TZ": ZONE}
+    other = directory / "fresh"
+    other.mkdir()
+    with exporter(other, *flags, TZ=ZONE) as base:
+        fresh = _cluster(base)
+    with exporter_process(directory, *flags, **environment) as (base, pid):
+        port = int(base.rpartition(":")[2])
+        eventually(lambda: _outcomes(base)["success"] > 10)
+        calm = Seen()
+        with _scrapers(port, seed, calm):
+            eventually(lambda: len(calm.seconds) >= 100, 120)
+        report = Report(look(pid, _polls(base)), calm, fresh)
+        began = time.monotonic()
+        for command in planned:
+            command.plan(polls, seed)
+        _weather(report, base, pid, crm_mon, clock, seed, polls)
+        report.seconds = time.monotonic() - began
+        clock.to(0)
+        for command in planned:
+            command.calm()
+        until = time.monotonic() + CONVALESCENCE
+        while (report.page != report.fresh or not _is_at_rest(pid, report.before)) and (
+            time.monotonic() < until
+        ):
+            time.sleep(0.2)
+            report.page = _cluster(base)
+        report.recovered_after = time.monotonic() + CONVALESCENCE - until
+        report.after = look(pid, _polls(base))
+        report.outcomes = _outcomes(base)
+        report.starts = {command.path.name: command.starts for command in planned}
+    report.log = (directory / "exporter.log").read_text(encoding="utf-8")
+    return report
+
+
+def _weather(
+    report: Report,
+    base: str,
+    pid: int,
+    crm_mon: commands.Planned,
+    clock: Jumpy,
+    seed: int,
+    polls: int,
+) -> None:
+    """All of it at once, until there were so many polls."""
+    port = int(base.rpartition(":")[2])
+    nuisance = Nuisance(port, seed)
+    with contextlib.ExitStack() as stack:
+        stop = threading.Event()
+        stack.callback(nuisance.close)
+        stack.enter_context(_scrapers(port, seed, report.during))
+        stack.enter_context(again_and_again(stop, 0.05, nuisance.once))
+        stack.enter_context(again_and_again(stop, 0.5, clock.jump))
+        stack.enter_context(again_and_again(stop, _REPAIR_AFTER, crm_mon.repair))
+        until = time.monotonic() + max(120, polls)
+        while (so_far := _polls(base) - report.before.polls) < polls:
+            report.looks.append(look(pid, so_far))
+            assert time.monotonic() < until, f"only {so_far} polls"
+            time.sleep(0.3)
+    report.jumps, report.nuisances = clock.jumps, nuisance.count
+
+
+@contextlib.contextmanager
+def _scrapers(port: int, seed: int, seen: Seen) -> Iterator[None]:
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        for number in range(SCRAPERS):
+            scraper = Scraper(port, seed + number, seen)
+            stack.callback(scraper.close)
+            stack.enter_context(again_and_again(stop, 0.1, scraper.once))
+        yield
+
+
+def _outcomes(base: str) -> dict[str, float]:
+    page = get(f"{base}/metrics?name[]=pacemaker_exporter_polls_total", timeout=60).decode()
+    return {name.split('"')[1]: value for name, value in series(page).items()}
+
+
+def _polls(base: str) -> int:
+    return int(sum(_outcomes(base).values()))
+
+
+def _cluster(base: str) -> list[str]:
+    """What is a function of what crm_mon and cibadmin say, and of nothing before."""
+    lines = get(f"{base}/metrics").decode().splitlines()
+    own = ("pacemaker_exporter_", "process_", "python_")
+    return [line for line in lines if not line.startswith(("#", *own)) and "_total{" not in line]
+
+
+def _is_at_rest(pid: int, before: Look) -> bool:
+    now = look(pid, 0)
+    return now.descriptors <= before.descriptors + 3 and now.zombies == 0
