@@ -4,6 +4,9 @@
 #   ARGS="--log.level=debug" more arguments for `make demo`
 #   PYTEST_ARGS="-k name"   more arguments for pytest
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
+#   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: polls and seed
+#   MUTATION_ARGS="--sample 50 cib" arguments for `make mutation`: see tests/mutation/__main__.py
+#   BENCH_ARGS="--quick"    arguments for `make bench`: see tests/bench/__main__.py
 
 export PYTHON
 # crm_mon and cibadmin are in /usr/sbin, which is not in an ordinary user's PATH on Debian.
@@ -20,28 +23,44 @@ timed = @trap : INT; start=$$(date +%s); { $(1); }; code=$$?; \
 lint = \
 	echo 'ruff check' && $(BIN)/ruff check . && \
 	echo 'ruff format --check' && $(BIN)/ruff format --check . && \
-	echo 'mypy --strict' && $(BIN)/mypy --strict exporter tests && \
-	echo 'shellcheck' && $(BIN)/shellcheck tests/setup.sh .ci/run
+	echo 'mypy --strict' && $(BIN)/mypy --strict exporter grafana tests hatch_build.py \
+		deploy/prometheus/override.py deploy/deb/copyright.py && \
+	echo 'shellcheck' && $(BIN)/shellcheck tests/setup.sh tests/support/boot.sh \
+		.ci/run deploy/venv.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
+		tests/cluster/node/*.sh tests/cluster/node/fence_power
 
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-pytest = $(BIN)/pytest -m 'not browser and not suite' --cov --cov-report=term $(PYTEST_ARGS)
+pytest = $(BIN)/pytest -m 'not (browser or suite or story or endurance or cluster or package)' --cov --cov-report=term $(PYTEST_ARGS)
 
 # pytest's exit code 5: it ran no test.
-pytest_rest = { $(BIN)/pytest -m 'browser or suite' $(PYTEST_ARGS) || { \
+pytest_rest = { $(BIN)/pytest -m 'browser or suite or story or endurance' $(PYTEST_ARGS) || { \
 	code=$$?; [ $$code = 5 ] || (exit $$code) && \
-	echo 'WARNING: no test ran here: none is marked browser or suite, or PYTEST_ARGS left none'; }; }
+	echo 'WARNING: no test ran here: none is marked so, or PYTEST_ARGS left none'; }; }
+
+pytest_cluster = $(BIN)/pytest tests/cluster $(PYTEST_ARGS)
+
+endurance = $(BIN)/python -m tests.endurance $(ENDURANCE_ARGS)
+
+mutation = nice $(BIN)/python -m tests.mutation $(MUTATION_ARGS)
 
 fuzz = $(BIN)/python -m tests.fuzz.crm_mon
 
-# sdist, from it the wheel, that into a virtual environment that has nothing of ours.
+bench = $(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+# sdist, from it the wheel, that into a virtual environment that has nothing of ours; on Debian from it
+# the Debian package, for the release that it is built on.
 package = rm -rf build dist && \
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/pyproject-build --outdir dist . && \
 	$(BIN)/python -m venv build/venv && \
 	build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt dist/*.whl && \
-	build/venv/bin/pacemaker-bundle-exporter --version
+	build/venv/bin/pacemaker-bundle-exporter --version && \
+	{ [ ! -x /usr/bin/dpkg-deb ] || deploy/deb/build.sh $(BIN)/python dist/*.whl dist; }
+
+# The package in a clean Debian: needs root, and what `package` built.
+pytest_package = $(BIN)/pytest -m package $(PYTEST_ARGS)
 
 clean = rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis \
 	.mypy_cache .pytest_cache .ruff_cache && \
@@ -65,8 +84,20 @@ test: ## set up, then run the tests, with coverage; more arguments for pytest in
 
 .PHONY: test-all
 test-all: ## lint, the tests that `make test` leaves out, a minute of fuzzing, and the packages
-	$(call timed,tests/setup.sh dev && $(lint) && $(pytest_rest) && \
-		$(fuzz) -max_total_time=60 -verbosity=0 && $(package))
+	$(call timed,tests/setup.sh all && $(lint) && $(pytest_rest) && $(pytest_cluster) && \
+		$(fuzz) -max_total_time=60 -verbosity=0 && $(package) && $(pytest_package))
+
+.PHONY: test-cluster
+test-cluster: ## break a real cluster of three nodes in every way (20 minutes; root, Debian 12)
+	$(call timed,tests/setup.sh cluster && $(pytest_cluster))
+
+.PHONY: endurance
+endurance: ## ten thousand polls while everything misbehaves (15 minutes); ENDURANCE_ARGS="POLLS SEED"
+	$(call timed,tests/setup.sh dev && $(endurance))
+
+.PHONY: mutation
+mutation: ## break the code in one place after the other: which test notices? (hours; MUTATION_ARGS)
+	$(call timed,tests/setup.sh mutation && $(mutation))
 
 .PHONY: fuzz
 fuzz: ## look for input that breaks the exporter, until interrupted; arguments in FUZZ_ARGS
@@ -80,12 +111,21 @@ lint: ## ruff, mypy and shellcheck
 format: ## let ruff repair and format the code
 	$(call timed,tests/setup.sh venv dev && $(format))
 
+.PHONY: bench
+bench: ## measure into BENCHMARKS.md (ten minutes, on a quiet machine); BENCH_ARGS="--quick polls"
+	$(call timed,tests/setup.sh bench && $(bench))
+
 .PHONY: reference
-reference: ## write the tables of METRICS.md anew from the declarations
-	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m tests.support.reference)
+reference: ## write the tables of METRICS.md and of the alerts anew
+	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m tests.support.reference && \
+		$(BIN)/python -m tests.support.alert_table)
+
+.PHONY: dashboards
+dashboards: ## write grafana/dashboards anew from the code beside it
+	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m grafana)
 
 .PHONY: package
-package: # build sdist and wheel, try the wheel
+package: ## build sdist, wheel and Debian package into dist/
 	$(call timed,tests/setup.sh venv dev && $(package))
 
 .PHONY: setup

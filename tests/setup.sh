@@ -1,11 +1,14 @@
 #!/bin/sh
-# Gets a bare machine ready for `make demo` and `make test`. The Makefile calls it; by hand:
+# Gets a bare machine ready for `make demo`, `make test` (dev), `make test-cluster` (cluster) and
+# `make test-all` (all). The Makefile calls it; by hand:
 #
-#   tests/setup.sh demo|dev        both of the following
-#   tests/setup.sh apt  demo|dev   install what is missing of Python and, for dev, of the
-#                                  programs the tests run (Debian and Ubuntu; root or sudo)
-#   tests/setup.sh venv demo|dev   make .venv and install the exporter into it; for dev also
-#                                  the tools that pyproject.toml lists as `dev`
+#   tests/setup.sh demo|dev|cluster|all|bench|mutation  both of the following
+#   tests/setup.sh apt  demo|...       install what is missing of Python, and but for demo of the
+#                                      programs the tests run; for bench also of what they are
+#                                      compared with (Debian and Ubuntu; root or sudo)
+#   tests/setup.sh venv demo|...       make .venv and install the exporter into it; but for demo
+#                                      also the tools that pyproject.toml lists as `dev`, for mutation also
+#                                      its `mutation`
 #
 # When nothing is missing it does nothing, and is quick at finding that out.
 # PYTHON=... chooses the interpreter.
@@ -23,7 +26,49 @@ crm_mon     pacemaker-cli-utils  the real one, to be polled by the exporter
 cibadmin    pacemaker-cli-utils  edits the CIBs that crm_mon is given
 prometheus  prometheus           scrapes the exporter and evaluates the rules
 promtool    prometheus           checks the metrics text, rules and their tests
+amtool      prometheus-alertmanager  checks the routing; with it comes the real Alertmanager
+curl        curl                 a client of TLS and users, as people use it
+openssl     openssl              a client of one version of TLS
 faketime    faketime             gives crm_mon the time at which a CIB was recorded
+systemd-analyze systemd         checks the unit
+systemd-sysusers systemd        makes the user
+'
+
+# What tests/cluster needs beyond that.
+cluster_needs='
+corosync    corosync        the nodes talk through it
+pacemakerd  pacemaker       the cluster
+podman      podman          the engine of the bundles
+crun        crun            runs their containers
+conmon      conmon          watches them
+catatonit   catatonit       reaps in nodes and containers
+busybox     busybox-static  the log of a node
+ip          iproute2        the network of the nodes
+pgrep       procps          finds daemons on a node
+mmdebstrap  mmdebstrap      makes the image of the containers
+/usr/lib/ocf/resource.d/heartbeat/podman    resource-agents            the agent of the bundles
+/usr/lib/ocf/resource.d/pacemaker/Stateful  pacemaker-resource-agents  the agent of the services
+'
+
+# What only `make test-all` runs: large.
+all_needs='
+chromium      chromium         shows the status page
+chromedriver  chromium-driver  lets the tests lead it
+mmdebstrap    mmdebstrap       makes a clean Debian to install the package in
+lintian       lintian          checks the package
+ansible-lint  ansible-lint     checks the Ansible role
+rpmbuild      rpm              reads the spec of the RPM
+mandoc        mandoc           checks the manual page
+man           man-db           shows it
+zsh           zsh              tries its completions
+fish          fish             tries its completions
+'
+
+# What only `make bench` runs.
+bench_needs='
+nginx                nginx-light                    serves the same bytes
+wrk                  wrk                            asks for them
+ha_cluster_exporter  prometheus-hacluster-exporter  the peer
 '
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -71,18 +116,25 @@ venv_works() {
 
 # --- apt ------------------------------------------------------------------------------------
 
+needs() {
+    case $1 in
+        dev | mutation) echo "$test_needs" ;;
+        cluster) echo "$test_needs$cluster_needs" ;;
+        all) echo "$test_needs$cluster_needs$all_needs" ;;
+        bench) echo "$test_needs$bench_needs" ;;
+    esac
+}
+
 missing_programs() {
     venv_works || find_python >/dev/null || echo 'Python >= 3.11 with venv and ensurepip'
-    [ "$1" = dev ] || return 0
-    echo "$test_needs" | while read -r program _; do
+    needs "$1" | while read -r program _; do
         [ -z "$program" ] || have "$program" || echo "$program"
     done
 }
 
 missing_packages() {
     venv_works || find_python >/dev/null || echo 'python3 python3-venv'
-    [ "$1" = dev ] || return 0
-    echo "$test_needs" | while read -r program package _; do
+    needs "$1" | while read -r program package _; do
         [ -z "$program" ] || have "$program" || echo "$package"
     done | sort -u
 }
@@ -126,7 +178,9 @@ setup_apt() {
 #   and should it be left over because this script was killed, the next run knows it as its own.
 #   A policy-rc.d of somebody else's, as in container images, is left as it is.
 # - Those that came with this run are disabled, or they would start at the next boot.
-services='corosync pacemaker prometheus'
+services='corosync.service pacemaker.service prometheus.service prometheus-alertmanager.service
+nginx.service ha_cluster_exporter.service
+podman.service podman.socket podman-restart.service podman-auto-update.timer'
 policy=/usr/sbin/policy-rc.d
 policy_mark='temporary, made by tests/setup.sh of pacemaker-bundle-exporter'
 
@@ -140,7 +194,7 @@ apt_as_root() {
     fi
     fresh=
     for service in $services; do
-        [ -e "/lib/systemd/system/$service.service" ] || fresh="$fresh $service.service"
+        [ -e "/lib/systemd/system/$service" ] || fresh="$fresh $service"
     done
 
     export DEBIAN_FRONTEND=noninteractive
@@ -170,7 +224,8 @@ setup_venv() {
     # The stamps have checksums and not just a date: git gives files new dates at will.
     wanted=$(cksum pyproject.toml constraints.txt)
     case $1 in
-        dev) stamps=.venv/.installed-dev what='.[dev]' ;;
+        dev | cluster | all | bench) stamps=.venv/.installed-dev what='.[dev]' ;;
+        mutation) stamps=.venv/.installed-mutation what='.[dev,mutation]' ;;
         demo) stamps='.venv/.installed-demo .venv/.installed-dev' what='.' ;;
     esac
     for stamp in $stamps; do
@@ -182,10 +237,10 @@ setup_venv() {
     PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
         .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         -c constraints.txt -e "$what" || die "pip could not install $what"
-    echo "$wanted" >".venv/.installed-$1"
+    echo "$wanted" >"${stamps%% *}"
 }
 
-usage() { die 'usage: tests/setup.sh [apt|venv] demo|dev'; }
+usage() { die 'usage: tests/setup.sh [apt|venv] demo|dev|cluster|all|bench|mutation'; }
 
 step=both
 case ${1:-} in
@@ -199,7 +254,7 @@ if [ "$step" = apt-as-root ]; then
     exit
 fi
 case $#:${1:-} in
-    1:demo | 1:dev) ;;
+    1:demo | 1:dev | 1:cluster | 1:all | 1:bench | 1:mutation) ;;
     *) usage ;;
 esac
 [ -z "${PYTHON:-}" ] || venv_works || find_python >/dev/null ||
