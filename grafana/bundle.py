@@ -8,6 +8,7 @@ from grafana.parts import (
     BUNDLE,
     BUNDLE_STATES,
     CHOSEN,
+    GIVES_UP,
     Column,
     Word,
     alerts,
@@ -86,7 +87,7 @@ def _tiles() -> list[stat.Panel]:
     since = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{{{HERE}}}"
     return [
         big(
-            "State",
+            "$bundle $cluster",
             "How the bundle is. Planned: it is disabled, unmanaged or in maintenance, or"
             " its nodes were taken out of service.",
             size,
@@ -161,7 +162,7 @@ def _hosts() -> statetimeline.Panel:
         "Host of each replica",
         "Where each replica's container runs. A gap: nowhere; two rows of a replica at once: it"
         " wrongly runs on two hosts.",
-        (12, 7),
+        (12, 9),
         query(places, "replica {{replica}} on {{node}}"),
         mapped=((1, "here", palette.STARTED),),
         empty="No container ran in this time",
@@ -180,7 +181,7 @@ def _components() -> statetimeline.Panel:
         "Components of each replica",
         "Whether each component is active: the container; the address, if it has one; Pacemaker's"
         " connection into the container, and the service in it.",
-        (12, 7),
+        (12, 9),
         query(parts, "{{at}} {{component}}"),
         mapped=((0, "inactive", palette.STOPPED), (1, "active", palette.STARTED)),
         empty="The bundle was not seen in this time",
@@ -224,6 +225,7 @@ def _counts() -> timeseries.Panel:
         query(_of("replicas:max"), "configured", "C"),
         query(_of("replicas_promoted_expected:max"), "to be promoted", "D"),
         stepped=True,
+        thick="A",
         lines={"A": palette.STARTED, "B": palette.PROMOTED},
         limits={"C": palette.STOPPED, "D": palette.UNPROMOTED},
     )
@@ -260,11 +262,13 @@ def _failures() -> table.Panel:
             Column("node", "On"),
             Column("Value #A", "Failures", mapped=infinity, width=85),
             Column("Value #B", "Threshold", mapped=infinity, width=95),
+            Column("Value #D", "Gives up", mapped=GIVES_UP, width=85),
             Column("Value #C", "Last", unit="dateTimeAsLocal", width=195),
         ],
         rows(or_unseen(counted, "resource"), "A"),
         rows(f"{asked('migration_threshold')} and on ({of}) ({counted})", "B"),
         rows(f"{asked('last_failure_timestamp_seconds')} * 1000 and on ({of}) ({counted})", "C"),
+        rows(f"{counted} >= bool {asked('migration_threshold')}", "D"),
         empty="No failure is counted: good",
     )
 
@@ -301,7 +305,7 @@ def _configuration() -> table.Panel:
       (pacemaker_bundle_info{{{HERE}}} {CHOSEN})
     """
     good = ((0, "no", palette.WARNING), (1, "yes", palette.STARTED))
-    news = ((0, "no", palette.STOPPED), (1, "yes", palette.WARNING))
+    news = ((0, "no", palette.NOTHING), (1, "yes", palette.WARNING))
     return listing(
         "Configuration",
         "Image and service of the bundle, and what limits and moves it. Empty limits: the CIB could"
@@ -361,7 +365,8 @@ def build() -> board.Dashboard:
         ),
         event(
             "Starts",
-            began("bundle, replica, node", f"pacemaker_bundle_replica_node{{{HERE}}}", CHOSEN),
+            began("bundle, replica, node", f"pacemaker_bundle_replica_node{{{HERE}}}", CHOSEN)
+            + f"and on (bundle) max by (bundle) (pacemaker_bundle_replicas{{{HERE}}} offset 1m)",
             palette.STARTED,
             "Started",
             "{{bundle}} replica {{replica}} started on {{node}}, or moved there",

@@ -13,6 +13,7 @@ from grafana.parts import (
     BUNDLE_STATES,
     CHOSEN,
     CLUSTER,
+    GIVES_UP,
     YES_IS_GOOD,
     YES_IS_NEWS,
     Column,
@@ -38,13 +39,14 @@ HERE = 'cluster="$cluster"'
 
 _NODE_STATES: tuple[tuple[str, str, str], ...] = (
     ("online", 'condition="online"', palette.STARTED),
+    ("online, the DC", 'condition="dc"', palette.PROMOTED),
     ("standby", 'condition=~"standby|standby_onfail"', palette.STOPPED),
     ("maintenance", 'condition="maintenance"', palette.STOPPED),
     ("on the way", 'condition=~"pending|shutdown"', palette.TRANSITION),
     ("offline", 'condition="online"', palette.FAILED),
     ("UNCLEAN", 'condition="unclean"', palette.FAILED),
 )
-_OFFLINE = 4
+_OFFLINE = 5
 
 _VIEWS: tuple[Word, ...] = (
     (0, "exporter does not answer", palette.FAILED),
@@ -166,17 +168,25 @@ def _views() -> statetimeline.Panel:
 
 
 def _side_by_side() -> table.Panel:
-    online = f'pacemaker_node_condition{{{HERE}, node_type="member", condition="online"}}'
+    states = " or ".join(
+        f'pacemaker_node_condition{{{HERE}, node_type="member", condition="{condition}"}} * {code}'
+        for condition, code in (("online", 1), ("dc", 2), ("unclean", 3))
+    )
     panel = listing(
         "Who sees whom",
-        "Which members each exporter sees online at this moment: in a split the rows differ.",
+        "How each exporter sees the members at this moment: in a split the rows differ.",
         (12, 6),
         [],
-        rows(f"max by (instance, node) ({online})"),
+        rows(f"max by (instance, node) ({states})"),
         empty="No exporter has data",
     )
     matrix = {"rowField": "instance", "columnField": "node", "valueField": "Value"}
-    seen = [(0, "offline", palette.FAILED), (1, "online", palette.STARTED)]
+    seen = (
+        (0, "offline", palette.FAILED),
+        (1, "online", palette.STARTED),
+        (2, "online, the DC", palette.PROMOTED),
+        (3, "UNCLEAN", palette.FAILED),
+    )
     return (
         panel.transformations(
             [model.DataTransformerConfig(id_val="groupingToMatrix", options=matrix)]
@@ -312,7 +322,10 @@ def _resources() -> table.Panel:
             Column("node", "On"),
             Column("role", "Role", width=100, mapped=_ROLES),
             Column(
-                "Value #B", "Trouble", width=80, limits=((None, "transparent"), (1, palette.FAILED))
+                "Value #B",
+                "Trouble",
+                width=80,
+                limits=((None, palette.NOTHING), (1, palette.FAILED)),
             ),
             Column("Value #A", "Instances", width=85),
             Column("agent", "Agent"),
@@ -393,18 +406,24 @@ _FENCED: tuple[Word, ...] = (
 
 def _failures() -> table.Panel:
     by = "resource, node, bundle"
+    counted = f"topk(100, {_chosen('pacemaker_resource_failures', by)} > 0)"
+    threshold = f"{_chosen('pacemaker_resource_migration_threshold', by)} and on ({by}) ({counted})"
     return listing(
         "Fail-counts",
-        "Failures of any resource that Pacemaker remembers. They stay after recovery, until cleanup"
-        " or failure-timeout.",
+        "Failures of any resource that Pacemaker remembers, and after how many it gives up on that"
+        " node. They stay after recovery, until cleanup or failure-timeout.",
         (12, 6),
         [
             Column("resource", "Resource"),
             Column("bundle", "Bundle"),
             Column("node", "On"),
-            Column("Value", "Failures", mapped=_INFINITE, width=90),
+            Column("Value #A", "Failures", mapped=_INFINITE, width=90),
+            Column("Value #B", "Threshold", mapped=_INFINITE, width=95),
+            Column("Value #C", "Gives up", mapped=GIVES_UP, width=85),
         ],
-        rows(or_unseen(f"topk(100, {_chosen('pacemaker_resource_failures', by)} > 0)", "resource")),
+        rows(or_unseen(counted, "resource"), "A"),
+        rows(threshold, "B"),
+        rows(f"{counted} >= bool {_chosen('pacemaker_resource_migration_threshold', by)}", "C"),
         empty="No failure is counted: good",
     )
 

@@ -225,8 +225,8 @@ def build() -> board.Dashboard:
     )
 
 
-_ANY = ((None, "transparent"), (1, palette.WARNING))
-_AGES = ((None, "transparent"), (75, palette.WARNING), (150, palette.CRITICAL))
+_ANY = ((None, palette.NOTHING), (1, palette.WARNING))
+_AGES = ((None, palette.NOTHING), (75, palette.WARNING), (150, palette.CRITICAL))
 
 
 def _clusters() -> table.Panel:
@@ -271,13 +271,19 @@ def _history() -> statetimeline.Panel:
     ever, at_last, mostly = (
         f"{function}_over_time({STATE}[$__range] @ end())" for function in ("max", "last", "avg")
     )
-    worst = f"({ever} > 1) + 10 * ({at_last} >= bool 2) + {mostly}"
-    return timeline(
+    still = f"topk(6, ({at_last} >= 2) + {mostly})"
+    no_more = f"topk(4, ({ever} >= 2) + {mostly} unless {at_last} >= 2)"
+    named = linked(f'label_join({STATE}, "at", " ", "cluster", "bundle")', "cluster", "bundle")
+    panel = timeline(
         "Bundles that were in trouble in this time",
-        "Each bundle that was degraded or down at some moment of the time shown, and when. If"
-        " there are more, ten: those in trouble now, then those that were worst.",
+        "When bundles were degraded or down in the time shown: above, those that still are; below,"
+        " those that are no more. Six and four at most, those that were worst.",
         (24, 7),
-        query(f"{STATE} and on (cluster, bundle) topk(10, {worst})", "{{cluster}} {{bundle}}"),
+        query(f"{named} and on (cluster, bundle) {still}", "{{at}}", "A"),
+        query(f"{named} and on (cluster, bundle) {no_more}", "{{at}}", "B"),
         mapped=BUNDLE_STATES,
         empty="No bundle was seen in trouble in this time",
     )
+    for ref in "AB":
+        panel = panel.override_by_query(ref, [leads(BUNDLE)])
+    return panel

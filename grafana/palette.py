@@ -1,19 +1,22 @@
 """What each colour means, the same on every dashboard; no colour stands alone, each has a word.
 
-After Okabe and Ito: told apart by the colour-blind, too.
+After Okabe and Ito: told apart by the colour-blind, too. Darker or lighter than theirs, so that
+the word that Grafana writes on each, in black or white, can be read.
 """
 
-PROMOTED = "#0072B2"
+PROMOTED = "#3B62D0"
 """Blue."""
-STARTED = "#009E73"
+STARTED = "#00805A"
 """Bluish green. Also: well."""
-UNPROMOTED = "#56B4E9"
+UNPROMOTED = "#78CFFF"
 """Sky blue."""
-TRANSITION = "#E69F00"
+TRANSITION = "#FFB300"
 """Orange: on the way. Also: degraded, a warning."""
-STOPPED = "#7F7F7F"
-"""Grey. Also: on purpose, nothing to say."""
-FAILED = "#D55E00"
+STOPPED = "#BBBBBB"
+"""Grey. Also: on purpose."""
+FAILED = "#C04A00"
 """Vermillion. Also: down, critical."""
 
-WELL, WARNING, CRITICAL, NEUTRAL = STARTED, TRANSITION, FAILED, STOPPED
+WELL, WARNING, CRITICAL, PLANNED = STARTED, TRANSITION, FAILED, STOPPED
+NOTHING = "transparent"
+"""No colour: nothing to say."""

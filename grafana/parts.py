@@ -33,17 +33,19 @@ Panel = TypeVar("Panel", stat.Panel, statetimeline.Panel, table.Panel, timeserie
 
 BUNDLE_STATES: Sequence[Word] = (
     (0, "well", palette.WELL),
-    (1, "planned", palette.NEUTRAL),
+    (1, "planned", palette.PLANNED),
     (2, "degraded", palette.WARNING),
     (3, "down", palette.CRITICAL),
 )
 """The values of cluster_bundle:pacemaker_bundle_state:max."""
 YES_IS_GOOD: Sequence[Word] = ((0, "no", palette.CRITICAL), (1, "yes", palette.WELL))
-YES_IS_NEWS: Sequence[Word] = ((0, "no", palette.NEUTRAL), (1, "yes", palette.WARNING))
+YES_IS_NEWS: Sequence[Word] = ((0, "no", palette.NOTHING), (1, "yes", palette.WARNING))
+GIVES_UP: Sequence[Word] = ((0, "no", ""), (1, "yes", palette.CRITICAL))
+"""Whether Pacemaker gives up on a node: there are as many failures as it puts up with."""
 SEVERITIES: Sequence[Word] = (
     (1, "critical", palette.CRITICAL),
     (2, "warning", palette.WARNING),
-    (3, "info", palette.NEUTRAL),
+    (3, "info", palette.PLANNED),
 )
 
 
@@ -99,9 +101,8 @@ def steps(*limits: tuple[float | None, str]) -> board.ThresholdsConfig:
     )
 
 
-PLAIN = steps((None, palette.NEUTRAL))
+PLAIN = steps((None, palette.NOTHING))
 GOOD_AT_ZERO = steps((None, palette.WELL), (1, palette.CRITICAL))
-FAILED_FROM_ONE = ((None, "transparent"), (1, palette.FAILED))
 WARN_ABOVE_ZERO = steps((None, palette.WELL), (1, palette.WARNING))
 
 
@@ -187,8 +188,13 @@ def color_of_all(color: str) -> model.DynamicConfigValue:
 
 def leads(uid: str) -> model.DynamicConfigValue:
     """Lead on to another dashboard, with the label `to`, at the same time."""
-    where = f"/d/{uid}?${{__field.labels.to:raw}}&${{__url_time_range}}"
-    return model.DynamicConfigValue("links", [{"title": f"Open {uid}", "url": where}])
+    return model.DynamicConfigValue("links", [_link(uid, "__field.labels")])
+
+
+def _link(uid: str, labels: str) -> Mapping[str, str]:
+    """Lead on with the label `to`, the same data source and the same time."""
+    url = f"/d/{uid}?${{{labels}.to:raw}}&${{datasource:queryparam}}&${{__url_time_range}}"
+    return {"title": f"Open {uid}", "url": url}
 
 
 def timeline(
@@ -226,6 +232,7 @@ def graph(
     empty: str = "No data in this time",
     stepped: bool = False,
     bars: bool = False,
+    thick: str = "",
     lines: Mapping[str, str] | None = None,
     limits: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
@@ -240,6 +247,7 @@ def graph(
         empty: what it means when there is nothing to show.
         stepped: for counts, which do not slide from one to the next.
         bars: for what happened in each interval, of a minute at least.
+        thick: the query whose line others may lie upon, by its letter.
         lines: colours of queries, by their letter; the others have some of their own.
         limits: the same, of those that are drawn dashed.
 
@@ -260,9 +268,11 @@ def graph(
         .tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI))
     )
     if unit == "none":
-        panel = panel.decimals(0)
+        panel = panel.decimals(0).axis_soft_max(1)
     if stepped:
         panel = panel.line_interpolation(options.LineInterpolation.STEP_AFTER)
+    if thick:
+        panel = panel.override_by_query(thick, [model.DynamicConfigValue("custom.lineWidth", 6)])
     for ref, color in (lines or {}).items():
         panel = panel.override_by_query(ref, [_fixed(color)])
     for ref, color in (limits or {}).items():
@@ -290,6 +300,7 @@ def _fixed(color: str) -> model.DynamicConfigValue:
     return model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
 
 
+# Grafana before 12.2 shows the column all the same.
 _HIDDEN = model.DynamicConfigValue(
     "custom.hideFrom", {"legend": False, "tooltip": False, "viz": True}
 )
@@ -340,8 +351,7 @@ class Column:
         if limits or colored:
             self._set("custom.cellOptions", {"type": "color-background", "mode": "basic"})
         if uid:
-            where = f"/d/{uid}?${{__data.fields.to:raw}}&${{__url_time_range}}"
-            self._set("links", [{"title": f"Open {uid}", "url": where}])
+            self._set("links", [_link(uid, "__data.fields")])
 
     def _set(self, name: str, value: object) -> None:
         self.properties.append(model.DynamicConfigValue(name, value))
@@ -411,14 +421,14 @@ def or_unseen(expr: str, label: str) -> str:
 def firing(matchers: str) -> str:
     """Seconds that alerts have been firing for, and the object of each as the label `what`."""
     return f"""
-        label_join(
+        label_replace(label_join(
           max by (cluster, alertname, severity, bundle, replica, node, resource, target, instance) (
             time() - ALERTS_FOR_STATE{{alertname=~"Pacemaker.*", {matchers}}}
             and ignoring (alertstate)
             ALERTS{{alertname=~"Pacemaker.*", alertstate="firing", {matchers}}}
           ),
           "what", " ", "bundle", "replica", "node", "resource", "target", "instance"
-        )
+        ), "what", "the cluster", "what", " *")
     """
 
 

@@ -1,12 +1,15 @@
 """The dashboards: valid, current, asking only for what there is, and answered by a Prometheus."""
 
 import functools
+import itertools
 import json
+import math
+import operator
 import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from jsonschema import Draft7Validator
 from exporter.exposition import Format
 from exporter.families import CLUSTER, EXPORTER
 from exporter.process import ProcessMetrics
+from grafana import palette
 from grafana.__main__ import DASHBOARDS, text
 from tests.support import past, see
 from tests.support.dashboards import (
@@ -146,10 +150,70 @@ def test_the_overview_needs_no_scrolling() -> None:
 
 @each
 def test_colours_are_those_of_the_palette_and_none_is_without_a_word(name: str) -> None:
-    palette = {"#0072B2", "#009E73", "#56B4E9", "#E69F00", "#7F7F7F", "#D55E00", "transparent"}
+    known = {color for _, color in COLORS} | {palette.NOTHING}
     whole = json.dumps(FOUND[name])
-    assert set(re.findall(r'"(?:color|fixedColor|iconColor)": "([^"]*)"', whole)) <= palette
+    assert set(re.findall(r'"(?:color|fixedColor|iconColor)": "([^"]*)"', whole)) <= known
     assert re.findall(r'{"color": "[^"]+", "index": \d+, "text": ""}', whole) == []
+
+
+COLORS = [
+    (name, getattr(palette, name))
+    for name in ("PROMOTED", "STARTED", "UNPROMOTED", "TRANSITION", "STOPPED", "FAILED")
+]
+
+
+def _linear(color: str) -> tuple[float, ...]:
+    shares = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return tuple(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
+
+
+def _contrast(one: str, other: str) -> float:
+    """Of WCAG 2."""
+    light = (0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in map(_linear, (one, other)))
+    dark, bright = sorted(light)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _seen(color: str, kind: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Where a colour is in Oklab, for somebody who lacks a kind of cone (Machado et al. 2009)."""
+    given = _linear(color)
+    shown = [min(max(sum(map(operator.mul, row, given)), 0.0), 1.0) for row in kind]
+    lms = [sum(map(operator.mul, row, shown)) ** (1 / 3) for row in OKLAB[:3]]
+    return tuple(sum(map(operator.mul, row, lms)) for row in OKLAB[3:])
+
+
+OKLAB = (
+    (0.4122, 0.5363, 0.0514),
+    (0.2119, 0.6807, 0.1074),
+    (0.0883, 0.2817, 0.6300),
+    (0.2105, 0.7936, -0.0041),
+    (1.9780, -2.4286, 0.4506),
+    (0.0259, 0.7828, -0.8087),
+)
+KINDS = {
+    "normal": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+@pytest.mark.parametrize(("name", "color"), COLORS)
+def test_the_words_that_grafana_writes_on_a_colour_can_be_read(name: str, color: str) -> None:
+    """It writes in black on what is brighter than 180, and in white on everything else."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    bright = (299 * red + 587 * green + 114 * blue) / 1000
+    assert _contrast(color, "#202226" if bright > 180 else "#F7F8FA") >= 4.5, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_colour_blind_can_tell_the_colours_apart(kind: str) -> None:
+    """With a just noticeable difference of about 0.02; nearest are blue and green in tritanopia."""
+    apart = {
+        (one, other): math.dist(_seen(a, KINDS[kind]), _seen(b, KINDS[kind]))
+        for (one, a), (other, b) in itertools.combinations(COLORS, 2)
+    }
+    assert min(apart.values()) > (0.04 if kind == "tritanopia" else 0.075), apart
 
 
 # ---- Only what there is is asked for ----
@@ -227,8 +291,22 @@ def test_alerts_lead_to_dashboards_that_there_are() -> None:
 
 
 def test_links_between_dashboards_lead_somewhere() -> None:
-    whole = json.dumps(FOUND)
-    assert set(re.findall(r"/d/([\w-]+)\?", whole)) <= {found["uid"] for found in FOUND.values()}
+    known = {
+        found["uid"]: {variable["name"] for variable in found["templating"]["list"]}
+        for found in FOUND.values()
+    }
+    checked = Counter[str]()
+    for panel in (panel for found in FOUND.values() for panel in found["panels"]):
+        asked = " ".join(target["expr"] for target in panel["targets"])
+        given = set(re.findall(r"var-(\w+)=", asked))
+        for uid, parameters in re.findall(r"/d/([\w-]+)\?([^\"]*)", json.dumps(panel)):
+            assert "${datasource:queryparam}" in parameters
+            assert "${__url_time_range}" in parameters
+            assert re.search(r"\${__(field\.labels|data\.fields)\.to:raw}", parameters)
+            assert given <= known[uid] | {"bundle"}
+            assert known[uid] <= given | {"datasource"}, panel["title"]
+            checked[uid] += 1
+    assert checked.keys() == {"pacemaker-bundle", "pacemaker-cluster"}
 
 
 # ---- A real Prometheus answers ----
@@ -350,7 +428,7 @@ def test_a_hundred_bundles_in_trouble_are_no_hundred_tiles_and_rows(tmp_path: Pa
             for query in queries("overview", FOUND["overview"])
         }
     assert found["What is wrong, and for how long D"] == 4
-    assert found["Bundles that were in trouble in this time A"] == 10
+    assert found["Bundles that were in trouble in this time A"] == 6
     assert found["Firing alerts A"] == 50
     assert max(found.values()) == 50
 
