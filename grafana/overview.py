@@ -33,6 +33,8 @@ from grafana.parts import (
     words,
 )
 
+TILES = 8
+"""Of what is wrong; more could not be read."""
 HERE = 'cluster=~"$cluster"'
 STATE = f"cluster_bundle:pacemaker_bundle_state:max{{{HERE}}}"
 SINCE = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{{{HERE}}}"
@@ -71,61 +73,77 @@ def _labelled(metric: str, label: str, by: str = "cluster, bundle") -> str:
     return f'count_values by ({by}) ("{label}", {metric})'
 
 
-def _since(condition: str, have: str, want: str) -> str:
-    """Ask for how many seconds bundles have been in trouble, with two counts as labels."""
-    expr = f"""
-      (time() - {SINCE} and {condition})
-      * on (cluster, bundle) group_left (have) {_labelled(have, "have")}
-      * on (cluster, bundle) group_left (want) {_labelled(want, "want")}
+def _since(condition: str, have: str, want: str, what: str) -> str:
+    """Ask for how many seconds bundles have been in trouble; what they lack is in labels."""
+    return f"""
+      label_replace(
+        (time() - {SINCE} and {condition})
+        * on (cluster, bundle) group_left (have) {_labelled(have, "have")}
+        * on (cluster, bundle) group_left (want) {_labelled(want, "want")},
+        "what", "{what}", "", ""
+      )
     """
-    return f"topk(4, {linked(expr, 'cluster', 'bundle')})"
+
+
+def _worst(expr: str, *labels: str, worse: str = "") -> str:
+    """Narrow tiles to those that there is room for beside the worse ones."""
+    room = f"{TILES} - scalar(count({worse}) or vector(0))" if worse else f"{TILES}"
+    return f"topk({room}, {linked(expr, *labels)})"
 
 
 def _what_is_wrong() -> stat.Panel:
-    unseen = f"topk(4, {linked(f'time() - {UNSEEN}', 'cluster')})"
     lost = f"""
       (time() - cluster:pacemaker_member_lost_since_timestamp_seconds:min{{{HERE}}})
       * on (cluster) group_left (have) {_labelled(ONLINE, "have", "cluster")}
       * on (cluster) group_left (want) {_labelled(MEMBERS, "want", "cluster")}
     """
-    members = f"topk(4, {linked(lost, 'cluster')})"
     nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= 2) * 0"
-    where, counted = "{{cluster}} {{bundle}}", "{{have}} of {{want}}"
+    where, counted = "{{cluster}} {{bundle}}", "{{have}} of {{want}} {{what}}"
     down, degraded = f"{STATE} == 3", f"{STATE} == 2"
-    not_ready = _since(f"{READY} == 0 and {down}", READY, REPLICAS)
-    not_promoted = _since(f"{READY} > 0 and {down}", PROMOTED, EXPECTED)
-    short = _since(f"{MISSING} > 0 and {degraded}", READY, REPLICAS)
-    short_promoted = _since(f"{MISSING} == 0 and {degraded}", PROMOTED, EXPECTED)
+    is_down = f"""
+      {_since(f"{READY} == 0 and {down}", READY, REPLICAS, "ready")}
+      or
+      {_since(f"{READY} > 0 and {down}", PROMOTED, EXPECTED, "promoted")}
+    """
+    is_degraded = f"""
+      {_since(f"{MISSING} > 0 and {degraded}", READY, REPLICAS, "ready")}
+      or
+      {_since(f"{MISSING} == 0 and {degraded}", PROMOTED, EXPECTED, "promoted")}
+    """
+    bundle = ("cluster", "bundle")
     panel = big(
         "What is wrong, and for how long",
-        "Bundles that are down (vermillion) or degraded (orange), and clusters of which no"
-        " exporter has a trusted view or that lost members. The time is for how long that has been"
-        " so. Four of each kind at most, those that have waited longest; each leads to its own"
-        " dashboard.",
-        (24, 6),
-        now(unseen, "{{cluster}} NOT SEEN: no trusted view", "A"),
-        now(not_ready, f"{where} DOWN: {counted} ready", "B"),
-        now(not_promoted, f"{where} DOWN: {counted} promoted", "C"),
-        now(short, f"{where}: {counted} ready", "D"),
-        now(short_promoted, f"{where}: {counted} promoted", "E"),
-        now(members, f"{{{{cluster}}}}: {counted} members online", "F"),
-        now(nothing, "No bundle is degraded, every cluster is seen, no member lost", "G"),
+        "Clusters of which no exporter has a trusted view and bundles that are down (vermillion),"
+        " then bundles that are degraded and clusters that lost members (orange). The time is for"
+        " how long that has been so. Eight at most, the worst that have waited longest; each leads"
+        " to its own dashboard.",
+        (24, 7),
+        now(_worst(f"time() - {UNSEEN}", "cluster"), "{{cluster}} NOT SEEN: no trusted view", "A"),
+        now(_worst(is_down, *bundle, worse=UNSEEN), f"{where} DOWN: {counted}", "B"),
+        now(
+            _worst(is_degraded, *bundle, worse=f"{UNSEEN} or {STATE} >= 3"),
+            f"{where}: {counted}",
+            "C",
+        ),
+        now(
+            _worst(lost, "cluster", worse=f"{UNSEEN} or {STATE} >= 2"),
+            "{{cluster}}: {{have}} of {{want}} members online",
+            "D",
+        ),
+        now(nothing, "No bundle is degraded, every cluster is seen, no member lost", "E"),
         unit="dtdurations",
         empty="No bundle is seen: is an exporter scraped, are the recording rules loaded?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
-    ).text(common.VizTextDisplayOptions().title_size(24).value_size(40))
-    for ref, color in {
-        "A": palette.CRITICAL,
-        "B": palette.CRITICAL,
-        "C": palette.CRITICAL,
-        "D": palette.WARNING,
-        "E": palette.WARNING,
-        "F": palette.WARNING,
-    }.items():
-        uid = CLUSTER if ref in "AF" else BUNDLE
+    ).text(common.VizTextDisplayOptions().title_size(26).value_size(42))
+    for ref, color, uid in (
+        ("A", palette.CRITICAL, CLUSTER),
+        ("B", palette.CRITICAL, BUNDLE),
+        ("C", palette.WARNING, BUNDLE),
+        ("D", palette.WARNING, CLUSTER),
+    ):
         panel = panel.override_by_query(ref, [color_of_all(color), leads(uid)])
     well = model.DynamicConfigValue("mappings", [words([(0, "All is well", palette.WELL)])])
-    return panel.override_by_query("G", [well])
+    return panel.override_by_query("E", [well])
 
 
 def _sum(expr: str) -> str:
