@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -46,6 +47,18 @@ RULES = tuple(sorted(Path("deploy/prometheus").glob("*.rules.yml")))
 _AWAY = range(150, 200)
 """When the demonstration's last node is lost, and its exporter with it."""
 
+_FENCED = 168
+"""When it is fenced."""
+_FENCING = (
+    '<fence_event action="reboot" target="controller-2" client="pacemaker-controld.90"'
+    ' origin="controller-1" status="success" delegate="controller-0" completed="{:%F %TZ}"/>'
+)
+_BAN = (
+    '<bans><ban id="cli-ban-redis-bundle-on-controller-1" resource="redis-bundle"'
+    ' node="controller-1" weight="-1000000" promoted-only="true"/></bans>'
+)
+"""Left by whoever moved Redis back at the end of the demonstration."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -61,6 +74,10 @@ class Story:
     """When two of the exporters stop to answer, and the third finds itself without quorum."""
     polls_fail: float = math.inf
     """When crm_mon starts to hang on the first node, the DC."""
+    cib_fails: bool = False
+    """Whether cibadmin fails on the first node."""
+    copies: int = 1
+    """Of each bundle."""
 
 
 @dataclass
@@ -118,24 +135,59 @@ class _Node:
         return self.name != HOSTS[-1] or int(self._time.monotonic()) % LOOP not in _AWAY
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed:
-        command = PurePath(argv[0]).name
+        command, now = PurePath(argv[0]).name, self._now.time()
         if command == "crm_node":
             return Completed(tuple(argv), 0, self.name.encode(), "")
+        if command == "cibadmin" and self.name == HOSTS[0] and self._story.cib_fails:
+            raise PollError(Outcome.EXIT_STATUS, "cibadmin ended with 1")
         if command == "crm_mon":
-            hangs = self.name == HOSTS[0] and self._now.time() >= self._story.polls_fail
+            hangs = self.name == HOSTS[0] and now >= self._story.polls_fail
             self._now.seconds += timeout if hangs else self._takes.uniform(0.2, 0.5)
             if hangs:
                 raise PollError(Outcome.TIMEOUT, f"crm_mon was killed after {timeout} s")
         completed = self._demo.run(argv, timeout)
+        said = completed.stdout
         if self.lost:
-            without = completed.stdout.replace(b'with_quorum="true"', b'with_quorum="false"')
-            return replace(completed, stdout=without)
-        return completed
+            said = said.replace(b'with_quorum="true"', b'with_quorum="false"')
+        if command == "crm_mon":
+            said = said.replace(b"<status ", self._remembered() + b"<status ")
+        if self._story.copies > 1:
+            said = _copied(said, self._story.copies)
+        return replace(completed, stdout=said)
+
+    def _remembered(self) -> bytes:
+        """What a live cluster would add, and one that only has a CIB does not know."""
+        played = self._time.monotonic()
+        last = (
+            self._story.begins + played // LOOP * LOOP + _FENCED - (played % LOOP < _FENCED) * LOOP
+        )
+        history = (
+            _FENCING.format(datetime.fromtimestamp(max(last, 0), UTC)) if played > _FENCED else ""
+        )
+        return f"<fence_history>{history}</fence_history>{_BAN if played > LOOP else ''}".encode()
 
     def page(self) -> str:
         now = self._now.time()
         view = View.at(self.poller.state, self._identity, now)
         return self._page.whole(view, now, Format.TEXT, compress=False).decode()
+
+
+def _copied(said: bytes, copies: int) -> bytes:
+    """Repeat each bundle, its guest nodes and their history, under other names."""
+
+    def copy(found: re.Match[bytes]) -> bytes:
+        name = found["name"]
+        others = (found[0].replace(name, b"%s-n%d" % (name, n)) for n in range(1, copies))
+        return b"".join((found[0], *others))
+
+    bundle = rb"(?P<name>[\w-]+-bundle|openstack-cinder-volume)"
+    for what in (
+        rb'<bundle id="%b".*?</bundle>' % bundle,
+        rb'<node name="%b-\d+" id="[^"]*" online=[^>]*/>' % bundle,
+        rb'<node name="%b-\d+">.*?</node>' % bundle,
+    ):
+        said = re.sub(what, copy, said, flags=re.DOTALL)
+    return said
 
 
 @dataclass(frozen=True)
