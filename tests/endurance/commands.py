@@ -58,6 +58,7 @@ class Planned:
         self.path = directory / name
         self._kinds = kinds
         self._home = directory / f"{name}.d"
+        self._last = 0
         (self._home / "plan").mkdir(parents=True)
         (self._home / "count").write_text("1\n", encoding="utf-8")
         for kind, does in {**kinds, "well": Kind(0, [well])}.items():
@@ -70,6 +71,7 @@ class Planned:
     def plan(self, starts: int, seed: int) -> None:
         """From now on everything twice, and then at random, at so many starts."""
         begin = self.starts + 100  # it goes on starting meanwhile
+        self._last = begin + starts - 1
         source = random.Random(seed)
         first = [kind for kind in self._kinds for _ in range(2)]
         shares = [does.share for does in self._kinds.values()]
@@ -82,6 +84,11 @@ class Planned:
         """Do well from now on."""
         (self._home / "calm").touch()
         self.repair()
+
+    @property
+    def through(self) -> bool:
+        """All that was planned has happened."""
+        return self.starts >= self._last
 
     @property
     def starts(self) -> int:
@@ -115,6 +122,7 @@ def crm_mon(directory: Path, seed: int) -> Planned:
     every = sorted(CAPTURES.glob("*/**/*.xml"))
     good = [path.read_bytes() for path in every if path.stat().st_size > 2000]
     bad = [path.read_bytes() for path in every if path.stat().st_size < 500]
+    silent = (CAPTURES / "live-2.1.5" / "14a-based-frozen.xml").read_bytes()
     healthy = HEALTHY.read_bytes()
     change = re.compile(rb'(<last_change time=)"[^"]*"')
     zones = [change.sub(rb'\1"' + text.encode() + b'"', healthy) for text in LAST_CHANGES]
@@ -127,6 +135,7 @@ def crm_mon(directory: Path, seed: int) -> Planned:
         "zones": Kind(4, cat(*zones)),
         "large": Kind(0.2, cat(large)),
         "no cluster": Kind(2, [f"cat {save(data)}; exit {c}" for data in bad for c in (0, 102, 4)]),
+        "no status": Kind(1, cat(silent)),
         "ill-formed": Kind(6, cat(*(_ill_formed(source.choice(good), source) for _ in cut))),
         "truncated": Kind(4, cat(*(d[: source.randrange(len(d))] for d in cut))),
         "garbage": Kind(2, cat(*(source.randbytes(source.randrange(5000)) for _ in cut))),

@@ -101,10 +101,9 @@ class Report:
 
     def resident(self, start: float, end: float) -> float:
         """Median of the resident megabytes in a part of the storm."""
-        last = self.looks[-1].polls
-        return statistics.median(
-            look.resident for look in self.looks if start * last <= look.polls <= end * last
-        )
+        count = len(self.looks)
+        looks = self.looks[int(start * count) : int(end * count)]
+        return statistics.median(look.resident for look in looks)
 
     def tables(self) -> str:
         """For people."""
@@ -169,7 +168,7 @@ def _stays_zombie(pid: str) -> bool:
 
 
 def storm(directory: Path, polls: int, seed: int) -> Report:
-    """Poll so many times in a storm, then let all be well again."""
+    """Start crm_mon so many times in a storm, then let all be well again."""
     crm_mon = commands.crm_mon(directory, seed)
     cibadmin, crm_node = commands.cibadmin(directory), commands.crm_node(directory)
     planned = (crm_mon, cibadmin, crm_node)
@@ -191,7 +190,7 @@ def storm(directory: Path, polls: int, seed: int) -> Report:
         began = time.monotonic()
         for command in planned:
             command.plan(polls, seed)
-        _weather(report, base, pid, crm_mon, clock, seed, polls)
+        _weather(report, base, pid, crm_mon, clock, seed, max(120, polls))
         report.seconds = time.monotonic() - began
         clock.to(0)
         for command in planned:
@@ -217,9 +216,9 @@ def _weather(
     crm_mon: commands.Planned,
     clock: Jumpy,
     seed: int,
-    polls: int,
+    seconds: float,
 ) -> None:
-    """All of it at once, until there were so many polls."""
+    """All of it at once, until crm_mon did all that was planned; so many seconds at most."""
     port = int(base.rpartition(":")[2])
     nuisance = Nuisance(port, seed)
     with contextlib.ExitStack() as stack:
@@ -229,10 +228,11 @@ def _weather(
         stack.enter_context(again_and_again(stop, 0.05, nuisance.once))
         stack.enter_context(again_and_again(stop, 0.5, clock.jump))
         stack.enter_context(again_and_again(stop, _REPAIR_AFTER, crm_mon.repair))
-        until = time.monotonic() + max(120, polls)
-        while (so_far := _polls(base) - report.before.polls) < polls:
-            report.looks.append(look(pid, so_far))
-            assert time.monotonic() < until, f"only {so_far} polls"
+        until = time.monotonic() + seconds
+        # Not so many polls: while crm_mon is not executable, hundreds fail in half a second.
+        while not crm_mon.through:
+            report.looks.append(look(pid, _polls(base) - report.before.polls))
+            assert time.monotonic() < until, f"crm_mon was started {crm_mon.starts} times only"
             time.sleep(0.3)
     report.jumps, report.nuisances = clock.jumps, nuisance.count
 
