@@ -403,7 +403,7 @@ def build() -> board.Dashboard:
         .with_panel(_conditions())
         .with_panel(_counts())
         .with_panel(_changes())
-        .with_panel(alerts((12, 7), HERE))
+        .with_panel(alerts((12, 7), 'cluster="$cluster", bundle=~"|$bundle"'))
         .with_panel(_failures())
         .with_panel(_actions())
         .with_panel(_configuration())

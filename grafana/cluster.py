@@ -366,9 +366,9 @@ def _bans() -> table.Panel:
             Column("Value", "Score", mapped=_INFINITE, width=95),
             Column("origin", "Origin", width=75),
             Column("promoted_only", "Promoted only", width=115),
-            Column("constraint", "Constraint"),
+            Column("constraint", "Constraint", width=275),
         ],
-        rows(or_unseen(f"topk(100, abs({score}))", "resource")),
+        rows(or_unseen(f"bottomk(100, {score})", "resource")),
         empty="No bans: good",
     )
 

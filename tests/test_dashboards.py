@@ -393,6 +393,13 @@ def test_every_query_is_answered_by_what_the_exporter_says(name: str, server: Pr
 
 
 @pytest.mark.prometheus
+def test_a_ban_is_not_shown_as_a_preference(server: Prometheus) -> None:
+    (ban,) = (each for each in queries("cluster", FOUND["cluster"]) if each.of.startswith("Bans"))
+    (scores,) = server.over(ban.with_({"cluster": ""}), END, END, past.SCRAPE).values()
+    assert set(scores.values()) == {-1_000_000}
+
+
+@pytest.mark.prometheus
 def test_a_hundred_bundles_in_trouble_are_no_hundred_tiles_and_rows(tmp_path: Path) -> None:
     """All of them degraded, a replica of each failed and an alert firing."""
     counts = {
@@ -548,6 +555,7 @@ TOO_SHORT = {
     ("exporter", "Polls that failed, by outcome A"),
     ("overview", "What is wrong, and for how long A"),
     ("overview", "Firing alerts A"),
+    ("overview", "Bundles that were in trouble in this time A"),
 }
 """Asks for what does not happen in the demonstration, or perhaps not for long enough."""
 
