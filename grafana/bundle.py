@@ -90,7 +90,7 @@ def _tiles() -> list[stat.Panel]:
             "$bundle $cluster",
             "How the bundle is. Planned: it is disabled, unmanaged or in maintenance, or"
             " its nodes were taken out of service.",
-            size,
+            (6, 4),
             now(_of("state:max")),
             mapped=BUNDLE_STATES,
             empty="not seen",
@@ -122,17 +122,17 @@ def _tiles() -> list[stat.Panel]:
             want=_of("replicas_promoted_expected:max"),
         ),
         big(
-            "Failovers in this time",
-            "How often a replica was seen to become promoted.",
-            size,
+            "Failovers",
+            "How often a replica was seen to become promoted in the time shown.",
+            (3, 4),
             now(_increase("promotions_total")),
             empty="not counted",
         ),
         big(
-            "Role changes in this time",
+            "Role changes",
             "How often a replica was seen to change between stopped, started, unpromoted and"
-            " promoted.",
-            size,
+            " promoted in the time shown.",
+            (3, 4),
             now(_increase("role_changes_total")),
             empty="not counted",
         ),
@@ -258,8 +258,8 @@ def _failures() -> table.Panel:
         (12, 6),
         [
             Column("replica", "Replica", width=75),
-            Column("resource", "Resource"),
-            Column("node", "On"),
+            Column("resource", "Resource", narrow=100),
+            Column("node", "On", narrow=120),
             Column("Value #A", "Failures", mapped=infinity, width=85),
             Column("Value #B", "Threshold", mapped=infinity, width=95),
             Column("Value #D", "Gives up", mapped=GIVES_UP, width=85),

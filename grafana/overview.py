@@ -134,7 +134,7 @@ def _what_is_wrong() -> stat.Panel:
         unit="dtdurations",
         empty="No bundle is seen: is an exporter scraped, are the recording rules loaded?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
-    ).text(common.VizTextDisplayOptions().title_size(26).value_size(42))
+    ).text(common.VizTextDisplayOptions().title_size(25).value_size(40))
     for ref, color, uid in (
         ("A", palette.CRITICAL, CLUSTER),
         ("B", palette.CRITICAL, BUNDLE),
@@ -238,7 +238,7 @@ def build() -> board.Dashboard:
         made = made.with_panel(tile)
     return (
         made.with_panel(_clusters())
-        .with_panel(alerts((10, 8), HERE, cluster=True))
+        .with_panel(alerts((11, 8), HERE, cluster=True))
         .with_panel(_history())
     )
 
@@ -252,10 +252,10 @@ def _clusters() -> table.Panel:
         return rows(f"sum by (cluster) (cluster:pacemaker_{metric}{{{HERE}}})", ref)
 
     columns = [
-        Column("cluster", "Cluster", uid=CLUSTER),
-        Column("Value #A", "State", mapped=CLUSTER_STATES, width=120),
-        Column("Value #B", "Bundles", width=75),
-        Column("Value #C", "in trouble", width=90, limits=_ANY),
+        Column("cluster", "Cluster", narrow=110, uid=CLUSTER),
+        Column("Value #A", "State", mapped=CLUSTER_STATES, width=100),
+        Column("Value #B", "Bundles", width=70),
+        Column("Value #C", "in trouble", width=85, limits=_ANY),
         Column("Value #D", "Quorum", mapped=YES_IS_GOOD, width=75),
         Column("Value #E", "Members", width=80),
         Column("Value #F", "online", width=70),
@@ -269,7 +269,7 @@ def _clusters() -> table.Panel:
         "Each cluster, the worst first: its bundles, whether its nodes have quorum, its members and"
         " how many are online and clean, its exporters and how many have a trusted view, and the"
         " age of the oldest of their data.",
-        (14, 8),
+        (13, 8),
         columns,
         rows(linked(CLUSTER_STATE, "cluster"), "A"),
         rows(linked(f"count by (cluster) ({STATE})", "cluster"), "B"),

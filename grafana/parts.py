@@ -440,7 +440,7 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
         expr = f'label_replace({expr}, "severity", "{number}", "severity", "{severity}")'
     columns = [
         Column("severity", "Severity", mapped=SEVERITIES, width=75),
-        *([Column("cluster", "Cluster", narrow=105, uid=CLUSTER)] if cluster else []),
+        *([Column("cluster", "Cluster", narrow=120, uid=CLUSTER)] if cluster else []),
         Column("what", "What", narrow=100),
         Column("alertname", "Alert", width=265),
         Column("Value", "For", unit="dtdurations", width=90),
