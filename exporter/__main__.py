@@ -128,7 +128,7 @@ def _export(chosen: Settings) -> int:
             "with this --poll.max-age data is withdrawn when crm_mon takes nearly --poll.timeout:"
             " the next answer may come twice as late"
         )
-    _let_scrapes_through()
+    let_scrapes_through()
     if chosen.demo:
         log.warning("DEMONSTRATION: what is shown is not a real cluster")
     if chosen.once:
@@ -178,7 +178,7 @@ def _web(chosen: Settings, poller: Poller, identity: Identity, clock: SystemCloc
     return _Web(server, bind(chosen.web_listen_address), files)
 
 
-def _let_scrapes_through() -> None:
+def let_scrapes_through() -> None:
     """Keep polls, which read and render for up to half a second, from holding up the server.
 
     Python's threads hand over every 5 ms, some times in each scrape. And what a poll makes is free

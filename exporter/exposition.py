@@ -7,7 +7,7 @@ prometheus_client's parsers check it in the tests.
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -53,7 +53,9 @@ class Block:
 
 def render(families: Iterable[Family[Source]], source: Source) -> tuple[Block, ...]:
     """Render families, each to a block; one without samples leaves none."""
-    return tuple(block for family in families if (block := _block(family, source)).lines)
+    escaped, written = _Escaped(), _Written()
+    blocks = (_block(family, family.collect(source), escaped, written) for family in families)
+    return tuple(block for block in blocks if block.lines)
 
 
 def join(blocks: Iterable[Block], form: Format) -> bytes:
@@ -103,16 +105,20 @@ EMPTY = Page.of(())
 """No cluster to be seen."""
 
 
-def _block(family: Family[Source], source: Source) -> Block:
+def _block(
+    family: Family[Source],
+    samples: Mapping[tuple[str, ...], float],
+    escaped: "_Escaped",
+    written: "_Written",
+) -> Block:
     name, labels = family.name, family.labels
     if not labels:
-        lines = [f"{name} {_number(value)}\n" for _, value in family.collect(source)]
+        lines = [f"{name} {written[value]}\n" for value in samples.values()]
     else:
         pattern = name + "{" + ",".join(f'{label}="%s"' for label in labels) + "} %s\n"
-        escaped = _Escaped().__getitem__
+        text = escaped.__getitem__
         lines = [
-            pattern % (*map(escaped, values), _number(value))
-            for values, value in family.collect(source)
+            pattern % (*map(text, values), written[value]) for values, value in samples.items()
         ]
     return Block(name, family.kind, family.help, "".join(lines))
 
@@ -126,9 +132,10 @@ class _Escaped(dict[str, str]):
         return written
 
 
-_NUMBERS = {number: str(number) for number in range(2)}
-"""What most values are: True and 1.0 are found as 1."""
+class _Written(dict[float, str]):
+    """Numbers as they are written; True and 1.0 are found as 1."""
 
-
-def _number(value: float) -> str:
-    return _NUMBERS.get(value) or (str(int(value)) if value % 1 == 0 else repr(value))  # type: ignore[call-overload]
+    def __missing__(self, number: float) -> str:
+        written = str(int(number)) if number % 1 == 0 else repr(number)
+        self[number] = written
+        return written

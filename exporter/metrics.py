@@ -6,7 +6,7 @@ dashboards and rules name only what exists.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -56,17 +56,17 @@ class Family(Generic[Source]):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"{self.name}: a label is declared twice")
 
-    def collect(self, source: Source) -> Sequence[Sample]:
-        """Return the samples; a wrong number of labels, or a repeated label set, is a bug."""
+    def collect(self, source: Source) -> Mapping[tuple[str, ...], float]:
+        """Return the values by labels; a wrong number of labels, or a repeated set, is a bug."""
         samples = list(self.samples(source))
-        distinct = {values for values, _ in samples}
-        for values in distinct:
-            if len(values) != len(self.labels):
-                raise ValueError(f"{self.name}{values}: expected the labels {self.labels}")
-        if len(distinct) < len(samples):
-            ((values, _),) = Counter(values for values, _ in samples).most_common(1)
-            raise ValueError(f"{self.name}{values}: label set repeated")
-        return samples
+        values = dict(samples)
+        if not {len(self.labels)}.issuperset(map(len, values)):
+            wrong = next(labels for labels in values if len(labels) != len(self.labels))
+            raise ValueError(f"{self.name}{wrong}: expected the labels {self.labels}")
+        if len(values) < len(samples):
+            ((repeated, _),) = Counter(labels for labels, _ in samples).most_common(1)
+            raise ValueError(f"{self.name}{repeated}: label set repeated")
+        return values
 
 
 class Declarations(Generic[Source]):

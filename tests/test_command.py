@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter import command
-from exporter.command import Completed, SystemCommands
+from exporter.command import COMMAND_ENVIRONMENT, Completed, SystemCommands
 from exporter.errors import Outcome, PollError, Stopped
 from tests.support.stand_in import (
     HANGS,
@@ -145,7 +145,7 @@ def test_the_rest_of_the_environment_is_inherited(tmp_path: Path, stop: threadin
         "CIB_file=cib.xml",
         "LC_ALL=C",
         "TZ=UTC",
-        "GLIBC_TUNABLES=glibc.malloc.mxfast=0",
+        f"GLIBC_TUNABLES={COMMAND_ENVIRONMENT['GLIBC_TUNABLES']}",
     }
 
 
@@ -402,7 +402,7 @@ def test_a_prefix_comes_first_and_env_pins_language_and_zone_behind_it(
         "env",
         "LC_ALL=C",
         "TZ=UTC",
-        "GLIBC_TUNABLES=glibc.malloc.mxfast=0",
+        f"GLIBC_TUNABLES={COMMAND_ENVIRONMENT['GLIBC_TUNABLES']}",
         *request,
     )
     assert completed.status == 0
