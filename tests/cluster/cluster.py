@@ -10,6 +10,7 @@ all; ocf:pacemaker:Stateful and Dummy for the services, a web server of busybox 
 fence_power, which kills the PID 1 of a node, for a power switch.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -28,8 +29,9 @@ from tests.support.programs import eventually
 
 FILES = Path(__file__).parent / "node"
 NAMES = ("controller-0", "controller-1", "controller-2")
-STATION = "192.0.2.1"
-"""This end of the nodes' network: where Prometheus is."""
+STATION = "198.51.100.1"
+"""This end of the network on which Prometheus reaches the nodes. The cluster has one of its own:
+when a cable of that is pulled, both sides stay in sight."""
 PORT = 19664
 USER = "pacemaker-exporter"
 """In group haclient."""
@@ -75,6 +77,9 @@ class Node:
         """Args: where it stands; its number from 0 on."""
         self.name = NAMES[number]
         self.address = f"192.0.2.1{number}"
+        """In the cluster's network."""
+        self.seen = f"198.51.100.1{number}"
+        """In that of Prometheus."""
         self._site = site
         self._port = f"port{number}"
         self._starter: subprocess.Popen[bytes] | None = None
@@ -116,15 +121,19 @@ class Node:
         inside = eventually(lambda: child_of(child_of(self._starter.pid)))  # type: ignore[union-attr]
         eventually(partial(is_init, inside))
         self._pid = inside
-        site.ip(
-            "link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(inside)
-        )
-        site.ip("link", "set", self._port, "master", "bridge", "up")
-        self.run("ip", "address", "add", f"{self.address}/24", "broadcast", "+", "dev", "eth0")
-        self.run("ip", "link", "set", "eth0", "up")
+        self._connect(self._port, "cluster", "eth0", self.address)
+        self._connect(f"{self._port}-seen", "outside", "eth1", self.seen)
         self.start("busybox", "syslogd", "-n", "-O", "/var/log/messages")
         self.start_exporter()
         (site.shared / "power" / "nodes" / self.name).write_text("on", encoding="ascii")
+
+    def _connect(self, port: str, bridge: str, name: str, address: str) -> None:
+        """Lay a cable from a bridge to an interface here."""
+        peer = ("peer", "name", name, "netns", str(self._pid))
+        self._site.ip("link", "add", port, "type", "veth", *peer)
+        self._site.ip("link", "set", port, "master", bridge, "up")
+        self.run("ip", "address", "add", f"{address}/24", "broadcast", "+", "dev", name)
+        self.run("ip", "link", "set", name, "up")
 
     def power_off(self) -> None:
         """Cut the power: everything on it dies at once, its end of the cable included."""
@@ -135,10 +144,10 @@ class Node:
             os.kill(self._pid, signal.SIGKILL)
             self._starter.wait(30)
             self._pid = 0
-            eventually(lambda: not self._site.has(self._port))
+            eventually(lambda: not any(map(self._site.has, (self._port, f"{self._port}-seen"))))
 
     def unplug(self) -> None:
-        """Pull the cable."""
+        """Pull the cable to the rest of the cluster."""
         self._site.ip("link", "set", self._port, "down")
 
     def plug(self) -> None:
@@ -303,9 +312,11 @@ class Site:
         eventually(partial(is_init, self.pid))
         self.run("mount", "-t", "tmpfs", "-o", "mode=755,size=3g", "disks", str(self.state))
         self.ip("link", "set", "lo", "up")
-        self.ip("link", "add", "bridge", "type", "bridge", "stp_state", "0")
-        self.ip("address", "add", f"{STATION}/24", "dev", "bridge")
-        self.ip("link", "set", "bridge", "up")
+        for bridge in ("cluster", "outside"):
+            self.ip("link", "add", bridge, "type", "bridge", "stp_state", "0")
+        self.switch("up")
+        self.ip("address", "add", f"{STATION}/24", "dev", "outside")
+        self.ip("link", "set", "outside", "up")
 
     @property
     def network(self) -> Network:
@@ -337,6 +348,10 @@ class Site:
     def ip(self, *argv: str) -> None:
         """Change the network."""
         self.run("ip", *argv)
+
+    def switch(self, state: str) -> None:
+        """Have the switch of the cluster's network up, or down: then each node is alone."""
+        self.ip("link", "set", "cluster", state)
 
     def has(self, link: str) -> bool:
         """Whether there is such an end of a cable."""
@@ -375,7 +390,9 @@ class PowerSwitch:
                     node.power_off()
                 request.unlink(missing_ok=True)  # the answer
                 if action == "on" or (action == "reboot" and self.restarts):
-                    node.start_cluster()
+                    # Whoever breaks it while it starts has to start it again.
+                    with contextlib.suppress(AssertionError, CommandError, OSError):
+                        node.start_cluster()
 
 
 class Cluster:
@@ -460,6 +477,7 @@ class Cluster:
     def mend(self) -> None:
         """Undo whatever a test did that failed."""
         self.power.stuck, self.power.restarts = False, True
+        self.site.switch("up")
         for node in self.nodes:
             node.boot()
             node.plug()

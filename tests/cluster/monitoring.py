@@ -107,7 +107,7 @@ def _write(directory: Path, cluster: Cluster) -> None:
     prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     prometheus["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     prometheus["global"]["scrape_timeout"] = "1s"
-    targets = [f"{node.address}:{PORT}" for node in cluster.nodes]
+    targets = [f"{node.seen}:{PORT}" for node in cluster.nodes]
     prometheus["scrape_configs"] = [
         {
             "job_name": "pacemaker",
@@ -116,7 +116,7 @@ def _write(directory: Path, cluster: Cluster) -> None:
             "relabel_configs": [
                 {
                     "source_labels": ["__address__"],
-                    "regex": node.address.replace(".", "[.]") + ":.*",
+                    "regex": node.seen.replace(".", "[.]") + ":.*",
                     "target_label": "instance",
                     "replacement": node.name,
                 }

@@ -4,6 +4,7 @@ import pytest
 
 from tests.cluster.cluster import NAMES, Cluster, Node
 from tests.cluster.watch import BUNDLES, Watch, of_all
+from tests.support.invariants import Page
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
 
@@ -320,4 +321,27 @@ def test_replicas_from_three_to_two_and_back(cluster: Cluster, watch: Watch) -> 
     cluster.settle()
     watch.until(lambda page: page["bundle_replicas_ready"]["haproxy-bundle",] == 3)
     watch.agree()
+    watch.healthy()
+
+
+def test_another_image(cluster: Cluster, watch: Watch) -> None:
+    def images(page: Page) -> set[str]:
+        return {s[2] for s in page["bundle_info"] if s[0] == "redis-bundle"}
+
+    (before,) = images(watch.page(cluster.nodes[0]))
+    image = "cluster.common.tag/redis:pcmknext"
+    cluster.container("redis-bundle", image=image)
+    cluster.settle()
+    watch.until(lambda page: images(page) == {image})
+    watch.until(lambda page: page["bundle_replicas_ready"]["redis-bundle",] == 3)
+    watch.agree()
+    inspect = ("podman", "inspect", "--format={{.ImageName}}", "redis-bundle-podman-0")
+    assert cluster.replica("redis-bundle", "0").run(*inspect).strip() == image
+    # Pacemaker restarts all replicas at once.
+    for alert in ("Degraded", "Down", "NotPromoted"):
+        watch.tolerated.add(f"PacemakerBundle{alert} redis-bundle")
+    watch.quiet()
+    cluster.container("redis-bundle", image=before)
+    cluster.settle()
+    watch.until(lambda page: images(page) == {before})
     watch.healthy()

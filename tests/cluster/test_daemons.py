@@ -1,0 +1,115 @@
+"""Daemons of Pacemaker that hang, stop and start."""
+
+import pytest
+
+from tests.cluster.cluster import NAMES, Cluster, Node
+from tests.cluster.test_states import DEGRADED, GALERA, OUTCOME, others
+from tests.cluster.watch import BUNDLES, Watch, of_all
+from tests.support.agreement import Labels
+from tests.support.invariants import Page
+from tests.support.programs import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
+
+ALL_READY: dict[Labels, float] = {(bundle,): 3 for bundle in BUNDLES}
+
+
+def about_the_cluster(page: Page) -> set[str]:
+    return {family for family in page if family.startswith(("bundle", "node", "cluster"))}
+
+
+def hangs(watch: Watch, node: Node) -> None:
+    """Scrapes go on while crm_mon hangs; data stay for as long as they may, then they are gone."""
+    watch.until(lambda page: page[OUTCOME]["timeout",] == 1 and not page["up"][()], node)
+    watch.until(lambda page: not about_the_cluster(page), node)
+    assert watch.value(node, "up") == watch.value(node, "view_trusted") == 0
+
+
+def test_pacemakerd_is_frozen(cluster: Cluster, watch: Watch) -> None:
+    node = cluster.nodes[2]
+    watch.begin()
+    node.signal("pacemakerd", "STOP")
+    hangs(watch, node)
+    old = {"PacemakerPollsSlow controller-2", "PacemakerSnapshotOld controller-2"}
+    watch.firing("PacemakerPollTimeout controller-2 timeout", frozenset(old))
+    watch.notified("PacemakerPollTimeout controller-2 timeout")
+    # Pacemaker itself is not concerned: the others have it online, with all that it runs.
+    left = others(cluster, node)
+    watch.agree(*left)
+    for other in left:
+        assert watch.value(other, "node_condition", node.name, "member", "online") == 1
+        assert watch.page(other)["bundle_replicas_ready"] == ALL_READY
+    node.signal("pacemakerd", "CONT")
+    watch.until(lambda page: page["view_trusted"][()] == 1, node)
+    watch.agree()
+    watch.healthy()
+
+
+def test_pacemaker_based_is_frozen(cluster: Cluster, watch: Watch) -> None:
+    """Pacemaker itself kills the daemon after half a minute, and starts another."""
+    node = cluster.nodes[2]
+    watch.begin()
+    frozen = node.run("pgrep", "--exact", "pacemaker-based")
+    node.signal("pacemaker-based", "STOP")
+    hangs(watch, node)
+    eventually(lambda: node.ask("pgrep", "--exact", "pacemaker-based").stdout != frozen, 120)
+    watch.until(lambda page: page["view_trusted"][()] == 1)
+    watch.agree()
+    # That is about as long as alerts wait here.
+    watch.tolerated |= {
+        "PacemakerPollTimeout controller-2 timeout",
+        "PacemakerPollsSlow controller-2",
+        "PacemakerSnapshotOld controller-2",
+    }
+    watch.healthy()
+
+
+def test_all_nodes_start(cluster: Cluster, watch: Watch) -> None:
+    """After a power failure of the whole site: until a DC is elected no view is trusted."""
+    # How long nodes wait for the word of a DC before they elect one, 20 s by default.
+    cluster.attribute("dc-deadtime", "50s")
+    watch.begin()
+    for node in cluster.nodes:
+        node.power_off()
+    watch.firing("PacemakerExportersDown", of_all("PacemakerExporterDown", NAMES))
+    watch.notified("PacemakerExportersDown")
+    for step in (Node.boot, Node.start_corosync, Node.start_pacemaker):
+        for node in cluster.nodes:
+            step(node)
+    watch.until(lambda page: page["cluster_dc_elected"][()] == 0 and page["node_condition"])
+    for node in cluster.nodes:
+        page = watch.page(node)
+        assert page["up"][()] == 1
+        assert page["view_trusted"][()] == page["view_dc"][()] == 0
+        assert "cluster_quorate" not in page, "nobody says"
+        assert not any(page["bundle_replicas_ready"].values())
+    watch.firing("PacemakerNoDC", "PacemakerNoTrustedView")
+    watch.notified("PacemakerNoDC")
+    watch.judge()
+    watch.agree()
+    watch.until(lambda page: page["view_trusted"][()] == 1)
+    cluster.attribute("dc-deadtime", None)
+    watch.healthy()
+
+
+def test_a_rolling_restart(cluster: Cluster, watch: Watch) -> None:
+    """A node at a time: no service is down, and no page but for what is missing meanwhile."""
+    watch.begin()
+    for node in cluster.nodes:
+        node.stop_pacemaker()
+        node.stop_corosync()
+        watch.until(lambda page: page[OUTCOME]["not_connected",] == 1, node)
+        node.start_cluster()
+        watch.until(
+            lambda page: (
+                page["view_trusted"][()] == 1
+                and page["bundle_replicas_ready"] == ALL_READY
+                and page["bundle_replicas_promoted_ready"]["redis-bundle",] == 1
+            )
+        )
+        watch.agree()
+        # Each may take longer than alerts wait here.
+        watch.tolerated |= {*DEGRADED, GALERA, f"PacemakerNodeOffline {node}"}
+        watch.tolerated |= {f"PacemakerNotRunning {node} not_connected"}
+        watch.tolerated |= {f"PacemakerSnapshotOld {node}"}
+    watch.healthy()

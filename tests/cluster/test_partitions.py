@@ -1,0 +1,110 @@
+"""Nodes that lose each other: what each side says, and who is believed."""
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Node
+from tests.cluster.test_states import (
+    DEGRADED,
+    EXPLAINED,
+    GALERA,
+    LOST,
+    OUTCOME,
+    bystander,
+    others,
+)
+from tests.cluster.watch import BUNDLES, Watch
+from tests.support.invariants import Page
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
+
+UNFENCED = LOST - {"PacemakerExporterDown controller-2"}
+"""What is told of a lost node whose exporter still answers."""
+
+
+def lost(page: Page) -> bool:
+    """Whether a page of the side with quorum has the cut node as lost."""
+    return page["node_condition"]["controller-2", "member", "unclean"] == 1
+
+
+def without_quorum(page: Page) -> bool:
+    return page["cluster_quorate"][()] == 0 and page["cluster_dc_elected"][()] == 1
+
+
+def masters(watch: Watch, *nodes: Node) -> set[str]:
+    """Return the nodes that some views call the DC."""
+    return {
+        s[0]
+        for node in nodes
+        for s, holds in watch.page(node)["node_condition"].items()
+        if s[2] == "dc" and holds
+    }
+
+
+def fence(cluster: Cluster, watch: Watch, *left: Node) -> None:
+    """Let the power switch do what it is asked for; the node starts again, on a new cable."""
+    cluster.power.stuck = False
+    watch.until(lambda page: not lost(page), *left)
+
+
+def test_a_partition(cluster: Cluster, watch: Watch) -> None:
+    node = bystander(watch)
+    left = others(cluster, node)
+    cluster.power.stuck = True
+    node.unplug()
+    watch.until(lost, *left)
+    watch.until(without_quorum, node)
+    watch.firing(UNFENCED, EXPLAINED, "PacemakerSplitView")
+    watch.notified(UNFENCED, "PacemakerSplitView")
+    watch.agree()
+    for side in left:
+        assert watch.value(side, "view_trusted") == 1
+        assert watch.value(side, "bundle_replicas_ready", "redis-bundle") == 2
+    # It stopped what it ran, and calls itself the DC of a cluster of which nothing is left.
+    assert watch.value(node, "up") == 1
+    assert watch.value(node, "view_trusted") == watch.value(node, "view_dc") == 0
+    assert masters(watch, node) == {node.name}
+    (master,) = masters(watch, *left)
+    assert master != node.name
+    for bundle in BUNDLES:
+        assert watch.value(node, "bundle_replicas_ready", bundle) == 0
+    fence(cluster, watch, *left)
+    watch.healthy()
+
+
+def test_quorum_is_lost(cluster: Cluster, watch: Watch) -> None:
+    """The switch between the nodes fails: each is alone."""
+    watch.begin()
+    # A poll may see a node that is lost already and quorum that is not yet.
+    watch.tolerated |= {*DEGRADED, GALERA}
+    cluster.site.switch("down")
+    watch.until(without_quorum)
+    watch.firing("PacemakerQuorumLost", "PacemakerNoTrustedView", "PacemakerSplitView")
+    watch.notified("PacemakerQuorumLost")
+    watch.agree()
+    for node in cluster.nodes:
+        assert watch.value(node, "up") == 1
+        assert watch.value(node, "view_trusted") == watch.value(node, "view_dc") == 0
+        assert masters(watch, node) == {node.name}
+        assert watch.value(node, "bundle_replicas_ready", "redis-bundle") == 0
+    watch.judge()
+    cluster.site.switch("up")
+    watch.healthy()
+
+
+def test_corosync_is_killed(cluster: Cluster, watch: Watch) -> None:
+    node = bystander(watch)
+    left = others(cluster, node)
+    cluster.power.stuck = True
+    node.signal("corosync", "KILL")
+    watch.until(lost, *left)
+    told = {*UNFENCED, "PacemakerPollUnreadable controller-2 incomplete"}
+    watch.firing(frozenset(told), EXPLAINED, "PacemakerSnapshotOld controller-2")
+    watch.notified(frozenset(told))
+    watch.agree(*left)
+    # Half of Pacemaker's daemons there go on, and crm_mon ends well, without anything in it.
+    page = watch.page(node)
+    assert page[OUTCOME]["incomplete",] == 1
+    assert page["up"][()] == page["view_trusted"][()] == 0
+    assert not {family for family in page if family.startswith(("bundle", "node", "cluster"))}
+    fence(cluster, watch, *left)
+    watch.healthy()
