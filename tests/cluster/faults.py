@@ -22,6 +22,7 @@ REFUSED = (AssertionError, CommandError, OSError, subprocess.TimeoutExpired)
 """What a broken cluster does to those who want something of it."""
 
 Undo = Callable[[], object]
+Kind = Callable[[Cluster, Node, str], Undo | None]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Faults:
         self._cluster = cluster
         self._random = random.Random(seed)
         self._last: list[Fault] = []
+        self._deck: list[Kind] = []
+        """Each kind comes once before any comes again."""
 
     def go_on(self, seconds: float) -> None:
         """Break and mend for so long, and undo the rest."""
@@ -55,10 +58,12 @@ class Faults:
             self._undo(self._last.pop())
 
     def _step(self) -> None:
-        if self._last and (len(self._last) == AT_ONCE or self._random.random() < 0.4):
-            self._undo(self._last.pop(self._random.randrange(len(self._last))))
+        if len(self._last) == AT_ONCE:
+            self._undo(self._last.pop(self._random.randrange(AT_ONCE)))
             return
-        kind = self._random.choice(_KINDS)
+        if not self._deck:
+            self._deck = self._random.sample(_KINDS, len(_KINDS))
+        kind = self._deck.pop()
         node = self._random.choice(self._cluster.nodes)
         bundle = self._random.choice(BUNDLES)
         what = f"{kind.__name__.strip('_')} {node} {bundle}"
@@ -230,7 +235,7 @@ def _connections_lost(_cluster: Cluster, node: Node, _bundle: str) -> None:
     node.run("ss", "--kill", "dport", "=", "3123", "or", "dport", "=", "3122")
 
 
-_KINDS: tuple[Callable[[Cluster, Node, str], Undo | None], ...] = (
+_KINDS: tuple[Kind, ...] = (
     _power_cut,
     _unplugged,
     _stopped,
