@@ -67,7 +67,7 @@ def test_pacemaker_based_is_frozen(cluster: Cluster, watch: Watch) -> None:
 def test_all_nodes_start(cluster: Cluster, watch: Watch) -> None:
     """After a power failure of the whole site: until a DC is elected no view is trusted."""
     # How long nodes wait for the word of a DC before they elect one, 20 s by default.
-    cluster.attribute("dc-deadtime", "50s")
+    cluster.attribute("dc-deadtime", "45s")
     watch.begin()
     for node in cluster.nodes:
         node.power_off()

@@ -4,6 +4,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, Node
 from tests.cluster.test_states import (
+    ADDRESSES,
     DEGRADED,
     EXPLAINED,
     GALERA,
@@ -57,8 +58,13 @@ def test_a_partition(cluster: Cluster, watch: Watch) -> None:
     watch.notified(UNFENCED, "PacemakerSplitView")
     watch.agree()
     for side in left:
-        assert watch.value(side, "view_trusted") == 1
-        assert watch.value(side, "bundle_replicas_ready", "redis-bundle") == 2
+        page = watch.page(side)
+        assert page["view_trusted"][()] == 1
+        assert page["bundle_replicas_ready"] == {(bundle,): 2 for bundle in BUNDLES}
+        active = {
+            s[0] for s, holds in page["resource_condition"].items() if s[5] == "active" and holds
+        }
+        assert active.issuperset(ADDRESSES)
     # It stopped what it ran, and calls itself the DC of a cluster of which nothing is left.
     assert watch.value(node, "up") == 1
     assert watch.value(node, "view_trusted") == watch.value(node, "view_dc") == 0

@@ -254,15 +254,23 @@ def test_disabled(cluster: Cluster, watch: Watch) -> None:
 
 
 def test_banned(cluster: Cluster, watch: Watch) -> None:
-    cluster.run("crm_resource", "--ban", "--resource=haproxy-bundle", "--node=controller-2")
+    """A bundle from one node, a virtual IP from all of them."""
+    address = ADDRESSES[1]
+    left = set()
+    for resource, names in {"haproxy-bundle": NAMES[2:], address: NAMES}.items():
+        for name in names:
+            cluster.run("crm_resource", "--ban", f"--resource={resource}", f"--node={name}")
+            ban = f"cli-ban-{resource}-on-{name}"
+            left.add(f"PacemakerLeftoverConstraint {ban} {name} {resource}")
     cluster.settle()
     watch.agree()
     watch.until(lambda page: page["bundle_replicas_ready"]["haproxy-bundle",] == 2)
-    ban = "cli-ban-haproxy-bundle-on-controller-2"
-    left = f"PacemakerLeftoverConstraint {ban} controller-2 haproxy-bundle"
-    watch.firing("PacemakerBundleDegraded haproxy-bundle", left)
-    watch.notified("PacemakerBundleDegraded haproxy-bundle", left)
-    cluster.run("crm_resource", "--clear", "--resource=haproxy-bundle")
+    assert not any("192.0.2.101/" in node.run("ip", "address") for node in cluster.nodes)
+    down = {"PacemakerBundleDegraded haproxy-bundle", f"PacemakerVirtualIPDown {address}"}
+    watch.firing(frozenset(left | down))
+    watch.notified(frozenset(left | down))
+    for resource in ("haproxy-bundle", address):
+        cluster.run("crm_resource", "--clear", f"--resource={resource}")
     watch.healthy()
 
 
@@ -276,6 +284,7 @@ def test_moved_and_the_constraint_forgotten(cluster: Cluster, watch: Watch) -> N
     watch.agree()
     kind = ("ocf:heartbeat:IPaddr2", "", "")
     watch.until(lambda page: page["resource_role"].get((address, *kind, target, "started")) == 1)
+    assert "192.0.2.100/" in cluster.node(target).run("ip", "address")
     left = f"PacemakerLeftoverConstraint cli-prefer-{address} {target} {address}"
     watch.firing(left)
     watch.notified(left)
@@ -340,7 +349,6 @@ def test_another_image(cluster: Cluster, watch: Watch) -> None:
     # Pacemaker restarts all replicas at once.
     for alert in ("Degraded", "Down", "NotPromoted"):
         watch.tolerated.add(f"PacemakerBundle{alert} redis-bundle")
-    watch.quiet()
     cluster.container("redis-bundle", image=before)
     cluster.settle()
     watch.until(lambda page: images(page) == {before})
