@@ -13,7 +13,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter import __revision__, __version__, logs, settings
 from exporter.clock import SystemClock
@@ -28,6 +28,7 @@ from exporter.poller import Poller, Site
 from exporter.saved import SavedCommands
 from exporter.settings import CheckSettings, ListenAddress, Settings, ShowSettings
 from exporter.state import Identity, View
+from exporter.threads import NoThreadError, own_thread
 from exporter.watchdog import Watchdog
 from exporter.web.app import App
 from exporter.web.server import CannotListenError, Server, bind
@@ -35,6 +36,7 @@ from exporter.web.status_page import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from exporter.web.reload import WebFiles
 
@@ -136,12 +138,12 @@ def _export(chosen: Settings) -> int:
     # Until the server takes it. Not ignored, as the commands would then ignore it as well.
     signal.signal(signal.SIGHUP, lambda *_: None)
     try:
-        web = _web(chosen, poller, identity, clock)
-    except (CannotListenError, WebConfigError) as error:
+        web, thread = _web(chosen, poller, identity, clock), own_thread("poller")
+    except (CannotListenError, NoThreadError, WebConfigError) as error:
         log.error("%s", error)  # noqa: TRY400 - one line is all there is to say
         return EXIT_FAILURE
     watchdog = Watchdog(chosen.poll_interval + chosen.poll_timeout, clock)
-    asyncio.run(_serve(web, poller, watchdog, stop))
+    asyncio.run(_serve(web, poller, thread, watchdog, stop))
     return 0
 
 
@@ -159,6 +161,7 @@ def _web(chosen: Settings, poller: Poller, identity: Identity, clock: SystemCloc
 
     Raises:
         CannotListenError: an address cannot be listened on.
+        NoThreadError: the process table is full.
         WebConfigError: the web configuration cannot be used.
 
     """
@@ -254,7 +257,9 @@ def _once(poller: Poller, identity: Identity, clock: SystemClock) -> int:
     return EXIT_FAILURE if error else 0
 
 
-async def _serve(web: _Web, poller: Poller, watchdog: Watchdog, stop: threading.Event) -> None:
+async def _serve(
+    web: _Web, poller: Poller, thread: Executor, watchdog: Watchdog, stop: threading.Event
+) -> None:
     """Serve and poll until a signal comes, or a bug ends one of the two."""
     server, files = web.server, web.files
     loop = asyncio.get_running_loop()
@@ -266,12 +271,12 @@ async def _serve(web: _Web, poller: Poller, watchdog: Watchdog, stop: threading.
         address = ListenAddress(*listening.getsockname()[:2])
         log.info("listening", extra={"address": str(address)})
     serving = asyncio.create_task(server.serve(web.sockets))
-    polling = asyncio.create_task(asyncio.to_thread(poller.run, stop.wait))
+    polling = loop.run_in_executor(thread, poller.run, stop.wait)
     stopping = asyncio.create_task(asked_to_stop.wait())
     feeding = asyncio.create_task(
         watchdog.feed(lambda: server.accepting, lambda: poller.state, asked_to_stop)
     )
-    tasks = {serving, polling, stopping, feeding}
+    tasks: set[asyncio.Future[Any]] = {serving, polling, stopping, feeding}
     if files:
         tasks.add(asyncio.create_task(files.watch(asked_to_stop)))
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,18 +1,24 @@
 """The program where something has run out, with the real crm_mon: it lives on, and recovers."""
 
+import base64
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support import see
+from tests.support.certificates import HASH
 from tests.support.programs import eventually, get, running
 from tests.support.states import STATES
+from tests.support.web import RIGHT
 
 pytestmark = pytest.mark.real
 
@@ -44,10 +50,19 @@ class Program:
         """How often it said something."""
         return len(re.findall(pattern, self.log.read_text(encoding="utf-8")))
 
+    @property
+    def address(self) -> str:
+        (address,) = re.findall(r"msg=listening address=(\S+)", self.log.read_text("utf-8"))
+        return str(address)
+
+    def page(self, path: str) -> str:
+        """What a new client with the right password gets."""
+        authorization = "Basic " + base64.b64encode(RIGHT.encode()).decode()
+        return get(f"http://{self.address}{path}", Authorization=authorization).decode()
+
     def is_up(self) -> bool:
         """Whether a new client gets a page, and that says that the last poll succeeded."""
-        (address,) = re.findall(r"msg=listening address=(\S+)", self.log.read_text("utf-8"))
-        return see.series(get(f"http://{address}/metrics").decode())["pacemaker_up"] == 1
+        return see.series(self.page("/metrics"))["pacemaker_up"] == 1
 
     @contextlib.contextmanager
     def limited(self, limit: str, amount: int, *user: str) -> Iterator[None]:
@@ -63,23 +78,32 @@ class Program:
 
 @contextlib.contextmanager
 def exporter(directory: Path, environment: dict[str, str], *prefix: str) -> Iterator[Program]:
-    log = directory / "log"
-    argv = [*prefix, sys.executable, "-m", "exporter", *FLAGS]
+    log, config = directory / "log", directory / "web.yml"
+    config.write_text(f"basic_auth_users: {{alice: {HASH}}}\n")
+    argv = [*prefix, sys.executable, "-m", "exporter", *FLAGS, f"--web.config.file={config}"]
     with running(argv, log, env=environment) as process:
         program = Program(process, log)
-        eventually(lambda: program.said("msg=listening") and program.is_up())
+        eventually(lambda: program.said("msg=listening"))
         yield program
         assert process.poll() is None
-        assert program.said("Traceback|bug") == 0
+    assert process.returncode == 0
+    assert program.said("Traceback|bug") == 0
 
 
 def test_no_free_descriptors(tmp_path: Path, environment: dict[str, str]) -> None:
     with exporter(tmp_path, environment) as program:
-        with program.limited("nofile", 3):
+        eventually(program.is_up)
+        with program.limited("nofile", 3), ExitStack() as clients:
             line = r'level=error msg="crm_mon cannot be started: Too many open files"'
             eventually(lambda: program.said(line))
+            host, port = program.address.split(":")
+            for _ in range(3):
+                clients.enter_context(socket.create_connection((host, int(port)), 10))
+            waiting = r'msg="clients cannot be taken" reason="Too many open files"'
+            eventually(lambda: program.said(waiting))
+            time.sleep(3)  # asyncio tries again every second
         eventually(program.is_up)
-        assert program.said(line) == 1
+        assert program.said(line) == program.said(waiting) == 1
         assert program.said('msg="crm_mon works again"') == 1
 
 
@@ -96,7 +120,9 @@ def test_a_full_process_table(tmp_path: Path, environment: dict[str, str]) -> No
         with program.limited("nproc", 1, *nobody):
             line = r'msg="crm_mon cannot be started: Resource temporarily unavailable"'
             eventually(lambda: program.said(line))
-            assert not program.is_up()
+            assert not program.is_up(), "who was not here before is checked all the same"
+            assert "The last poll: crm_mon could not be started" in program.page("/")
+            time.sleep(3)  # the web configuration is looked at every second
         eventually(program.is_up)
         assert program.said(line) == 1
 
@@ -114,4 +140,5 @@ def test_a_full_tmp_and_nothing_to_write_to(tmp_path: Path, environment: dict[st
     """
     prefix = ("unshare", "--mount", "sh", "-c", script, str(tmp_path))
     with exporter(tmp_path, {**environment, "TMPDIR": str(tmp_path / "tmp")}, *prefix) as program:
+        eventually(program.is_up)
         assert program.said("level=error") == 0

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from exporter.clock import Clock
 from exporter.logs import Repeated
+from exporter.threads import own_thread
 from exporter.web.app import Message, Receive, Response, Send, reply
 from exporter.web.config import RateLimit, WebConfig
 from exporter.web.users import Users, Verdict
@@ -41,7 +42,8 @@ class Guard:
         self._clock = clock
         self._bucket = Bucket(config().rate_limit, clock)
         self._hashes = config().users
-        self._users = Users(self._hashes)
+        self._thread = own_thread("bcrypt")
+        self._users = Users(self._hashes, self._thread)
         self._warn = Repeated(log, logging.WARNING, clock)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -75,7 +77,7 @@ class Guard:
     async def _check(self, config: WebConfig, scope: Message, client: str) -> Verdict:
         if config.users != self._hashes:
             self._hashes = config.users
-            self._users = Users(self._hashes)
+            self._users = Users(self._hashes, self._thread)
         if not config.users:
             return Verdict.WELCOME
         found = [value for name, value in scope["headers"] if name == b"authorization"]

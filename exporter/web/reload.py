@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import WebConfigError
+from exporter.threads import own_thread
 from exporter.web import config, tls
 from exporter.web.config import WebConfig
 from exporter.web.tls import Tls
@@ -96,6 +97,7 @@ class WebFiles:
         self.access = _load(content, parsed, path)
         self._complaint = ""
         self._asked = False
+        self._thread = own_thread("web files")
         _tell("web configuration read", path, self.access)
 
     def ask(self) -> None:
@@ -108,7 +110,7 @@ class WebFiles:
             try:
                 await asyncio.wait_for(stopped.wait(), LOOK_EVERY)
             except TimeoutError:
-                await asyncio.to_thread(self.look)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self.look)
             else:
                 return
 
@@ -120,9 +122,9 @@ class WebFiles:
         self._seen = marks
         if asked or (settled and (changed or self._complaint)):
             self._read = marks
-            self._renew("" if changed else self._complaint)
+            self._renew("" if changed else self._complaint, asked=asked)
 
-    def _renew(self, complained: str) -> None:
+    def _renew(self, complained: str, *, asked: bool) -> None:
         """Read the files anew, and complain about them but once."""
         try:
             content, parsed = _parse(self._path)
@@ -137,7 +139,7 @@ class WebFiles:
         if access.digest != self.access.digest:
             self.access = access
             _tell("web configuration read again", self._path, access)
-        elif self._complaint:
+        elif asked or self._complaint:
             log.info("web configuration as before", extra={"file": str(self._path)})
         self._complaint = ""
 
@@ -158,8 +160,11 @@ def _refuse_to_open(old: Access, new: Access, path: Path) -> None:
     lost = []
     if before.tls and not after.tls:
         lost.append("TLS")
-    elif before.tls and after.tls and before.tls.verifies_clients > after.tls.verifies_clients:
-        lost.append("client certificates")
+    if before.tls and after.tls:
+        if before.tls.verifies_clients > after.tls.verifies_clients:
+            lost.append("client certificates")
+        elif before.tls.client_allowed_sans and not after.tls.client_allowed_sans:
+            lost.append("client_allowed_sans")
     if before.users and not after.users:
         lost.append("users")
     if lost:

@@ -30,6 +30,9 @@ LAST_RESPONSES = 0.3
 """Seconds that responses under way get when the exporter stops."""
 BACKLOG = 128
 TICK = 1.0
+ACCEPTED_AT_ONCE = 1
+"""asyncio (3.11) takes so many clients in a row. When descriptors have run out, each of them is a
+line in its log and a timer that tries again."""
 
 log = logging.getLogger(__name__)
 
@@ -306,7 +309,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
                 timeout_keep_alive=KEEP_ALIVE,
             )
         )
@@ -315,6 +318,21 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, with room for those who wait."""
+        asyncio.get_running_loop().set_exception_handler(self._tell)
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(BACKLOG)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell what went wrong beside every task; that a client cannot be taken, now and then."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and "socket" in context:
+            self._warn("clients cannot be taken", reason=os.strerror(error.errno or 0))
+        else:
+            loop.default_exception_handler(context)
 
     @property
     def accepting(self) -> bool:

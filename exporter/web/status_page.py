@@ -6,6 +6,7 @@ value of an attribute, never markup, whatever is in it.
 
 import asyncio
 import base64
+import functools
 import gzip
 import hashlib
 from collections import Counter
@@ -34,6 +35,7 @@ from exporter.exposition import GZIP_LEVEL
 from exporter.model import Bundle, Instance, Resource, Snapshot
 from exporter.state import Identity, State, View
 from exporter.tables import Cell, Table, Tone, Words, age, printable, when
+from exporter.threads import own_thread
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
 
@@ -114,6 +116,7 @@ class StatusPage:
         self._surroundings = surroundings
         self._made: dict[bool, tuple[Moment, Page]] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._thread = own_thread("status page")
 
     async def html(self, look: Callable[[], Moment], *, refreshing: bool) -> Page:
         """Return the page as it is now; refreshing, it asks the browser to come again.
@@ -124,8 +127,9 @@ class StatusPage:
         async with self._one_at_a_time:
             now, made = look(), self._made.get(refreshing)
             if made is None or not made[0].serves(asked, now):
-                page = await asyncio.to_thread(
-                    _page, now, self._surroundings, refreshing=refreshing
+                page = await asyncio.get_running_loop().run_in_executor(
+                    self._thread,
+                    functools.partial(_page, now, self._surroundings, refreshing=refreshing),
                 )
                 made = self._made[refreshing] = now, page
             return made[1]

@@ -8,7 +8,7 @@ import enum
 import hmac
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 import bcrypt
 
@@ -37,17 +37,14 @@ class Users:
     only this process knows. Wrong ones are not, so they cannot push anything out.
     """
 
-    def __init__(self, hashes: Mapping[str, str]) -> None:
-        """Args: bcrypt hashes by user."""
+    def __init__(self, hashes: Mapping[str, str], thread: Executor) -> None:
+        """Args: bcrypt hashes by user; where they are checked, one at a time."""
         self._hashes = {user: value.encode() for user, value in hashes.items()}
-        # One that no password has, and that takes as long: nobody learns which users there are.
-        cost = max((int(value[4:6]) for value in hashes.values()), default=4)
-        self._nobody = bcrypt.gensalt(cost) + b"." * 31
+        self._thread = thread
         self._key = secrets.token_bytes(32)
         self._right: dict[str, bytes] = {}
         self._checks: dict[bytes, asyncio.Future[bool]] = {}
         self._clients: collections.Counter[str] = collections.Counter()
-        self._executor = ThreadPoolExecutor(1, "bcrypt")
         self._closed = False
 
     async def check(self, authorization: str, client: str) -> Verdict:
@@ -81,7 +78,6 @@ class Users:
         self._closed = True
         for check in self._checks.values():
             check.cancel()
-        self._executor.shutdown(wait=False)
 
     def _start(
         self, user: str, password: bytes, digest: bytes, client: str
@@ -89,9 +85,9 @@ class Users:
         full = len(self._checks) >= AT_A_TIME or self._clients[client] >= PER_CLIENT
         if full or self._closed:
             return None
-        stored = self._hashes.get(user, self._nobody)
+        stored = self._hashes.get(user) or self._decoy(user)
         check = asyncio.get_running_loop().run_in_executor(
-            self._executor, bcrypt.checkpw, password[:_PASSWORD_BYTES], stored
+            self._thread, bcrypt.checkpw, password[:_PASSWORD_BYTES], stored
         )
         self._checks[digest] = check
         self._clients[client] += 1
@@ -103,6 +99,16 @@ class Users:
 
         check.add_done_callback(done)
         return check
+
+    def _decoy(self, user: str) -> bytes:
+        """Return a hash that no password has, and that takes as long to check as somebody's.
+
+        Always as long as the same one's, after a restart, too: nobody learns which users there are.
+        """
+        models = sorted(self._hashes.values())
+        chosen = hmac.digest(b"".join(models), user.encode(), "sha256")
+        model = models[int.from_bytes(chosen, "big") % len(models)]
+        return model[:-31] + b"." * 31
 
 
 def _credentials(authorization: str) -> tuple[str, bytes] | None:
