@@ -98,6 +98,7 @@ def main() -> None:
     if unknown := set(chosen.section) - set(SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     parts = [machine() + "\n"]
+    print(parts[0])
     for name, section in SECTIONS.items():
         if chosen.section and name not in chosen.section:
             continue
@@ -105,8 +106,8 @@ def main() -> None:
         made = section.measure(SIZES[2] if chosen.quick else SIZES[-1], chosen.quick)
         say(f"{name}: {time.monotonic() - start:.0f} s")
         parts.append(f"## {section.title}\n\n{section.text}\n\n{made}")
+        print(parts[-1], flush=True)  # at once: what comes after may fail
     report = "\n".join(parts)
-    print(report)
     if not chosen.quick and not chosen.section:
         head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
         PAGE.write_text(f"{head}{MARK}\n{report}", encoding="utf-8")

@@ -43,7 +43,7 @@ def report(seconds: int = 120, *, probes: bool = True) -> str:
             running(peer, directory / "peer.log", env=cib.environment),
             exporter_process(directory, **cib.environment) as (base, pid),
         ):
-            eventually(lambda: b"\npacemaker_up 1\n" in get(f"{base}/metrics"), 120)
+            eventually(lambda: b"\npacemaker_up 1\n" in get(f"{base}/metrics"), 300)
             ours, theirs = base.removeprefix("http://"), f"127.0.0.1:{port}"
             configuration = _CONFIGURATION.format(json.dumps(ours), json.dumps(theirs))
             with prometheus_with(directory, configuration) as server:
