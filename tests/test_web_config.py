@@ -292,6 +292,9 @@ class TestCertificates:
         [
             ({"cert_file": "missing"}, "tls_server_config.cert_file: cannot read"),
             ({"key_file": "."}, "Is a directory"),
+            ({"cert_file": "pipe"}, "cert_file: cannot read {}/pipe: no regular file"),
+            ({"key_file": "/dev/zero"}, "key_file: cannot read /dev/zero: no regular file"),
+            ({"client_ca_file": "huge"}, "client_ca_file: {}/huge is larger than 1048576 bytes"),
             ({"cert_file": "empty"}, "has no certificate in PEM form"),
             ({"key_file": "empty"}, "has no private key in PEM form"),
             ({"client_ca_file": "empty"}, "has no certificates in PEM form"),
@@ -314,12 +317,15 @@ class TestCertificates:
         (pki.directory / "empty").write_bytes(b"")
         torn = (pki.directory / "server.crt").read_text()[:200] + "\n-----END CERTIFICATE-----\n"
         (pki.directory / "torn").write_text(torn)
+        (pki.directory / "huge").write_text("#" * 2_000_000)
+        (pki.directory / "pipe").unlink(missing_ok=True)
+        os.mkfifo(pki.directory / "pipe")
         (pki.directory / "encrypted").write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
         with pytest.raises(WebConfigError) as caught:
             self.read(pki, given)
         told = str(caught.value)
         assert told.startswith(str(pki.directory / "web.yml"))
-        assert words in told
+        assert words.format(pki.directory) in told
         assert "\n" not in told
         assert "_ssl.c" not in told
 
@@ -745,6 +751,15 @@ class TestCheck:
     def test_none(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert main(["check-web-config", str(tmp_path / "none")]) == 1
         assert "cannot be read: No such file or directory" in capfd.readouterr().err
+
+    def test_one_that_may_have_no_end(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        for path in (str(pipe), "/dev/zero"):
+            assert main(["check-web-config", path]) == 1
+            assert f"{path}: cannot be read: no regular file" in capfd.readouterr().err
 
     @pytest.mark.parametrize("arguments", [[], [""], ["a", "b"], ["--nonsense", "a"]])
     def test_wrong_arguments(self, arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:

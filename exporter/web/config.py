@@ -6,7 +6,10 @@ mistake in it is told at once, with its line; and what Go can do and Python's ss
 
 import difflib
 import enum
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +19,7 @@ import yaml
 from exporter.errors import WebConfigError
 
 SIZE_LIMIT = 1 << 20
-"""Bytes of a configuration; it is a page of text."""
+"""Bytes of a configuration, which is a page of text, or of a file that it names."""
 SLOW_COST = 14
 """A bcrypt cost above this takes seconds for each new connection's first request."""
 
@@ -111,6 +114,23 @@ class WebConfig:
         tls = self.tls
         sources = () if tls is None else (tls.cert, tls.key, tls.client_ca)
         return frozenset(source.path for source in sources if source and source.path)
+
+
+def read_file(path: Path) -> bytes:
+    """Return what a file holds; of one that is too large, one byte more than is allowed.
+
+    Raises:
+        OSError: it cannot be read, or may have no end.
+
+    """
+
+    def at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NONBLOCK)  # a pipe, too, that nobody writes to
+
+    with open(path, "rb", opener=at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        return file.read(SIZE_LIMIT + 1)
 
 
 def parse(content: bytes, path: Path) -> WebConfig:

@@ -45,7 +45,7 @@ def read(path: Path) -> Access:
 
 def _parse(path: Path) -> tuple[bytes, WebConfig]:
     try:
-        content = path.read_bytes()
+        content = config.read_file(path)
     except OSError as error:
         raise WebConfigError(f"{path}: cannot be read: {error.strerror}") from error
     return content, config.parse(content, path)

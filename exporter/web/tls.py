@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.errors import WebConfigError
-from exporter.web.config import ClientAuth, Source, TlsConfig
+from exporter.web.config import SIZE_LIMIT, ClientAuth, Source, TlsConfig, read_file
 from exporter.web.handshake import Context
 
 _VERSIONS = {
@@ -73,17 +73,22 @@ def read(source: Source, where: Path) -> bytes:
     """Return what a source holds.
 
     Raises:
-        WebConfigError: it cannot be read.
+        WebConfigError: it cannot be read, or is no certificate or key that anybody has.
 
     """
     if source.path is None:
         return source.text.encode()
     try:
-        return source.path.read_bytes()
+        content = read_file(source.path)
     except OSError as error:
         raise WebConfigError(
             f"{where}: {source.key}: cannot read {source.path}: {error.strerror}"
         ) from error
+    if len(content) > SIZE_LIMIT:
+        raise WebConfigError(
+            f"{where}: {source.key}: {source.path} is larger than {SIZE_LIMIT} bytes"
+        )
+    return content
 
 
 def build(
@@ -132,7 +137,7 @@ def _load_pair(context: ssl.SSLContext, config: TlsConfig, pems: _Pems) -> Itera
     if b"ENCRYPTED" in key:
         raise _UnusableError(f"{_name(config.key)} is encrypted: a service has nobody to ask")
     try:
-        with _file(config.cert, cert) as cert_file, _file(config.key, key) as key_file:
+        with _file(cert) as cert_file, _file(key) as key_file:
             context.load_cert_chain(cert_file, key_file)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
@@ -234,11 +239,8 @@ def _set_curves(context: ssl.SSLContext, config: TlsConfig, _pems: _Pems) -> Ite
 
 
 @contextlib.contextmanager
-def _file(source: Source, content: bytes) -> Iterator[str | Path]:
-    """A file with the content, as ssl reads nothing else; what has none is kept in memory."""
-    if source.path is not None:
-        yield source.path
-        return
+def _file(content: bytes) -> Iterator[str]:
+    """A file in memory with what was read, as ssl reads nothing but files."""
     descriptor = os.memfd_create("pem")
     try:
         os.write(descriptor, content)
