@@ -304,6 +304,12 @@ def _fencing(seen: Observation, history: str) -> Observation:
     return replace(seen, snapshot=replace(seen.snapshot, fencing=tuple(events)))
 
 
+def _maintenance_mode(seen: Observation) -> Observation:
+    """The whole cluster is in maintenance mode."""
+    cluster = replace(seen.snapshot.cluster, maintenance_mode=True)
+    return replace(seen, snapshot=replace(seen.snapshot, cluster=cluster))
+
+
 def _bundle_maintenance(seen: Observation, name: str) -> Observation:
     """A bundle is in maintenance by itself, which Pacemaker tells from 2.1.9 on."""
     bundles = tuple(
@@ -374,6 +380,7 @@ EDITS: Mapping[str, Callable[..., Observation]] = {
     "no quorum": _no_quorum,
     "DC": _dc,
     "fencing": _fencing,
+    "maintenance mode": _maintenance_mode,
     "bundle in maintenance": _bundle_maintenance,
     "orphaned replica": _orphaned_replica,
     "failure ignored": _failure_ignored,
