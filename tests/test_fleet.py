@@ -21,13 +21,12 @@ from tests.support.alerting import (
 )
 from tests.support.programs import Prometheus, eventually, prometheus_with
 from tests.support.rules import read
-from tests.test_alerting import GALERA_DOWN, HEALTHY
+from tests.test_alerting import GALERA_DOWN, HEALTHY, READY
 
 pytestmark = [pytest.mark.real, pytest.mark.prometheus, pytest.mark.story]
 
 FLEET = DEPLOY / "prometheus" / "fleet"
 CLUSTERS = ("north", "east", "west")
-READY = "cluster_bundle:pacemaker_bundle_replicas_ready:min"
 
 
 def gathering(name: str, address: str, **changes: Any) -> Any:  # noqa: ANN401 - what YAML holds
