@@ -129,6 +129,7 @@ class Target:
     node: str
     story: str
     knows_its_name: bool = True
+    job: str = "pacemaker"
 
     def pages(self, situations: Situations, every: int, steps: int) -> Iterator[Page]:
         """Scrape after scrape."""
@@ -148,7 +149,7 @@ class Target:
                     yield self._labelled({"up": 1, **process.scrape(situation, now)})
 
     def _labelled(self, page: Page) -> Page:
-        own = {"instance": f"{self.node}:19664", "job": "pacemaker"}
+        own = {"instance": f"{self.node}:19664", "job": self.job}
         if self.cluster != "unlabelled":
             own["cluster"] = self.cluster
         text = ",".join(f"{name}={json.dumps(value)}" for name, value in own.items())
@@ -347,7 +348,8 @@ def _case(alert: str, entry: dict[str, Any]) -> Case:
             stories = {"all": stories}
         for node in HOSTS:
             story = stories.get(node, stories.get("all"))
-            targets.append(Target(cluster, node, story, stories.get("names", True)))
+            for job in stories.get("jobs", ["pacemaker"]):
+                targets.append(Target(cluster, node, story, stories.get("names", True), job))
     return Case(
         alert,
         entry["case"],
