@@ -224,6 +224,8 @@ def _played(machine: Machine, *arguments: str) -> dict[str, int]:
         "pacemaker_bundle_exporter_flags": ["--poll.interval=7s", "--log.format=json"],
         "pacemaker_bundle_exporter_web_config": {"http_server_config": {"http2": False}},
         "pacemaker_bundle_exporter_acl": True,
+        "pacemaker_bundle_exporter_firewall": "nftables",
+        "pacemaker_bundle_exporter_scrapers": ["192.0.2.7", "2001:db8::/64"],
     }
     said = machine.output(
         "ansible-playbook", *play, f"--extra-vars={json.dumps(variables)}", *arguments, timeout=300
@@ -244,4 +246,11 @@ def test_the_role_of_ansible(machine: Machine) -> None:
     machine.wait_until("pacemaker_up", 1)
     assert machine.value("pacemaker_exporter_poll_interval_seconds") == 7
     assert _played(machine)["changed"] == 0
+    machine.output("nft", "flush", "ruleset")  # as a boot does, and nftables.service
+    machine.output("systemctl", "restart", UNIT)
+    rules = machine.output("nft", "list", "table", "inet", "pacemaker_bundle_exporter")
+    assert "ip saddr 192.0.2.7 tcp dport 19664 accept" in rules
+    assert "ip6 saddr 2001:db8::/64 tcp dport 19664 accept" in rules
+    assert "tcp dport 19664 drop" in rules
+    machine.wait_until("pacemaker_up", 1)
     machine.output("crm_attribute", "--name=enable-acl", "--delete")

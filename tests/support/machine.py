@@ -39,13 +39,15 @@ def clean_root(deb: Path) -> Iterator[Path]:
         f'cp {deb} "$1/root/exporter.deb"',
         f"{install} /root/exporter.deb",
         f'chroot "$1" {DEMO} >"$1/root/demo.prom"',
-        f"{install} pacemaker pacemaker-cli-utils corosync ansible-core python3-apt",
+        f"{install} pacemaker pacemaker-cli-utils corosync nftables ansible-core python3-apt",
     ]
     # Not below /tmp, which the booted machine covers with its own.
     directory = Path(tempfile.mkdtemp(prefix="machine-", dir="/var/tmp"))
     try:
         made = subprocess.run(
             [
+                # What it mounts and starts ends with it, or removing the root would go into that.
+                *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
                 see.need("mmdebstrap"),
                 "--variant=minbase",
                 "--quiet",
