@@ -264,6 +264,18 @@ def test_old_data_is_told_from_the_present(outcome: Outcome) -> None:
     assert "Data45 s old" in facts(page)["Data"]
     assert "not trusted" in facts(page)["View"]
     assert "bundle-0" in page.text_content()
+    assert headline(page) == "Nothing was wrong"
+    assert "All 3 replicas in 1 bundle were ready." in verdict(page)
+    assert page.xpath("//title")[0].text.startswith("Nothing was wrong - ")
+    assert not page.xpath("//section[contains(@class, 'started')]"), "nothing looks well"
+
+
+def test_what_was_wrong_is_told_of_the_past() -> None:
+    page = tree(seen(cluster(3, wrong=[1]), Outcome.TIMEOUT, age=45))
+    assert headline(page) == "Something was wrong with bundle-1"
+    assert "8 of 9 replicas in 3 bundles were ready." in verdict(page)
+    page = tree(seen(cluster(0), Outcome.TIMEOUT, age=45))
+    assert "There were no bundles." in verdict(page)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.SUCCESS])

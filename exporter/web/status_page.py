@@ -154,7 +154,8 @@ def _render(moment: Moment, surroundings: Surroundings, *, refreshing: bool) -> 
     sight = _sight(moment, surroundings)
     if sight:
         found = sight.problems
-        verdict, content = _of_cluster(sight, found), _cluster(sight, found)
+        verdict = _of_cluster(sight, found, past=_is_past(moment))
+        content = _cluster(sight, found)
         problems = [_problem(*listed, sight.snapshot) for listed in told_once(found)]
     else:
         verdict, content, problems = _of_nothing(moment), iter(()), []
@@ -243,27 +244,35 @@ def _last_poll(finding: Finding) -> str:
     return f"The last poll: {finding.text}."
 
 
-def _of_cluster(sight: Sight, found: Sequence[Problem]) -> _Verdict:
-    """Say whether anything is wrong, and with what."""
+def _is_past(moment: Moment) -> bool:
+    """Whether the last poll failed, so that what is shown is what an earlier one saw."""
+    return moment.state.last_outcome not in {None, Outcome.SUCCESS}
+
+
+def _of_cluster(sight: Sight, found: Sequence[Problem], *, past: bool) -> _Verdict:
+    """Say whether anything is wrong, or was, and with what."""
     trusted = sight.snapshot.authoritative
     doubt = () if trusted else ("This view is not to be trusted: what it shows may not be so.",)
-    texts = (*doubt, _readiness(sight.snapshot.bundles))
+    texts = (*doubt, _readiness(sight.snapshot.bundles, past=past))
+    verb = "was" if past else "is"
     if not found:
-        if not trusted:
-            return _Verdict(Tone.TRANSITION, "Nothing is known to be wrong", texts)
-        return _Verdict(Tone.STARTED, "Nothing is wrong", texts)
+        known = "" if trusted else "known to be "
+        well = Tone.STARTED if trusted and not past else Tone.TRANSITION
+        return _Verdict(well, f"Nothing {verb} {known}wrong", texts)
     if grave(sight.snapshot, sight.configuration):
-        return _Verdict(Tone.FAILED, f"Something is wrong with {_where(found)}", texts)
-    return _Verdict(Tone.TRANSITION, f"Worth a look: {_where(found)}", texts)
+        return _Verdict(Tone.FAILED, f"Something {verb} wrong with {_where(found)}", texts)
+    look = "Was worth a look" if past else "Worth a look"
+    return _Verdict(Tone.TRANSITION, f"{look}: {_where(found)}", texts)
 
 
-def _readiness(bundles: Sequence[Bundle]) -> str:
+def _readiness(bundles: Sequence[Bundle], *, past: bool) -> str:
     total = sum(len(bundle.replicas) for bundle in bundles)
     ready = sum(replica.ready for bundle in bundles for replica in bundle.replicas)
     if not total:
-        return "There are no bundles."
+        return f"There {'were' if past else 'are'} no bundles."
     which = f"All {total}" if ready == total > 1 else f"{ready} of {total}"
-    verb = "is" if ready == 1 else "are"
+    singular, plural = ("was", "were") if past else ("is", "are")
+    verb = singular if ready == 1 else plural
     return f"{which} replicas in {_count(len(bundles), 'bundle')} {verb} ready."
 
 
@@ -285,7 +294,7 @@ def _where(found: Sequence[Problem]) -> str:
 def _stale(moment: Moment, sight: Sight | None) -> Iterator[Element]:
     """Yield a warning where the last poll failed, and what an earlier one saw is shown."""
     outcome = moment.state.last_outcome
-    if sight is None or outcome is None or outcome is Outcome.SUCCESS:
+    if sight is None or outcome is None or not _is_past(moment):
         return
     finding = failed_poll(outcome)
     seen = f"What is shown was seen {when(sight.taken, sight, ' UTC')}"
@@ -457,11 +466,12 @@ def _bundles(sight: Sight, found: Sequence[Problem]) -> Iterator[Element]:
         (bundle.id not in wrong, _bundle(bundle, number, sight, wrong))
         for number, bundle in enumerate(bundles)
     ]
+    many = "bundles many" if len(bundles) > OPEN_BUNDLES else "bundles"
     if cards:
         yield E.section(
             {"aria-labelledby": "bundles"},
             E.h2({"id": "bundles"}, "Bundles"),
-            E.div({"class": "bundles"}, *(card for _, card in sorted(cards, key=lambda c: c[0]))),
+            E.div({"class": many}, *(card for _, card in sorted(cards, key=lambda c: c[0]))),
         )
 
 
