@@ -171,6 +171,8 @@ def _compose(content: bytes, path: Path) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = " ".join((error.problem or error.context or "").split())
+        # What follows may be a password that begins with * or !.
+        problem = re.sub("(alias|tag handle) .*", r"\1: quote what begins with * or !", problem)
         raise WebConfigError(f"{path}: line {line}: no YAML: {problem}") from error
     except yaml.reader.ReaderError as error:
         raise WebConfigError(f"{path}: no YAML: {error.reason}") from error
@@ -269,6 +271,9 @@ class _Mapping:
         return self._nodes.get(key)
 
     def _full(self, key: str) -> str:
+        word, colon, _ = key.partition(":")
+        if colon:
+            key = f"{word}:..."  # a password, where the space after the colon was left out
         return f"{self._name}.{key}" if self._name else key
 
     def _tell(self, node: yaml.Node | None, name: str, what: str) -> None:
@@ -403,7 +408,9 @@ def _users(given: _Mapping, notes: list[str]) -> Mapping[str, str]:
         users[name] = given.text(name)
         match = _BCRYPT.fullmatch(users[name])
         if ":" in name:
-            given.mistake(name, "has a colon in the name, which no client can send: rename it")
+            given.mistake(
+                name, "has a colon in the name, which no client can send: write a space after it"
+            )
         elif match is None:
             given.mistake(name, "is no bcrypt hash: make one with `htpasswd -nBC 10 USER`")
         elif int(match[1]) > SLOW_COST:
