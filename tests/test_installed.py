@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,10 @@ pytestmark = pytest.mark.package
 NAME = "pacemaker-bundle-exporter"
 SUCCESSES = 'pacemaker_exporter_polls_total{outcome="success"}'
 HALF_A_SECOND = "--poll.interval=500ms"
-ANSIBLE = Path(__file__).parents[1] / "deploy" / "ansible"
+ROOT = Path(__file__).parents[1]
+ANSIBLE = ROOT / "deploy" / "ansible"
+RECIPES = {"deb", "rpm", "venv.sh"}
+"""How packages are made is no part of them."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,42 @@ def machine(root: Path) -> Iterator[Machine]:
     with booted(root) as found:
         found.wait_until("pacemaker_view_dc", 1, 120)
         yield found
+
+
+def _to_install() -> set[Path]:
+    """Rules, dashboards, runbooks, the unit and more: what is beside the program."""
+    found = {
+        path.relative_to(ROOT)
+        for directory in ("deploy", "grafana")
+        for path in (ROOT / directory).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(found) > 100
+    return found
+
+
+def test_the_wheel_holds_everything() -> None:
+    (wheel,) = package().parent.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = {name.partition(".data/data/share/")[2] for name in opened.namelist()}
+    assert {f"{NAME}/{path}" for path in _to_install()} <= names
+    assert {f"man/man1/{NAME}.1", f"bash-completion/completions/{NAME}"} <= names
+    assert {f"zsh/site-functions/_{NAME}", f"fish/vendor_completions.d/{NAME}.fish"} <= names
+
+
+def test_the_sdist_holds_everything() -> None:
+    (sdist,) = package().parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as opened:
+        names = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
+    more = ("exporter/REVISION", "tests/test_installed.py", "SECURITY.md", "constraints.txt")
+    assert _to_install() | {Path(name) for name in more} <= names
+
+
+def test_the_debian_package_holds_everything(root: Path) -> None:
+    share = root / "usr" / "share" / NAME
+    wanted = {path for path in _to_install() if RECIPES.isdisjoint(path.parts[:2])}
+    found = {path.relative_to(share) for path in share.rglob("*") if path.is_file()}
+    assert found == wanted
 
 
 def test_lintian_has_nothing_to_say() -> None:
