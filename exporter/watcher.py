@@ -69,7 +69,9 @@ class Watcher:
         else:
             snapshot = self._completed(read(completed), brief=brief)
         if not brief:  # and it could be read
-            self._due = self._clock.monotonic() + HISTORY_INTERVAL
+            # What was removed is remembered for a moment, and then forgotten with no other sign.
+            strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
+            self._due = -math.inf if strays else self._clock.monotonic() + HISTORY_INTERVAL
         if snapshot == before:
             self._digests[brief] = digest
             return before

@@ -27,11 +27,22 @@ SOUND = '<resource_history id="r" migration-threshold="3"/>'
 OTHER = '<resource_history id="s" migration-threshold="5"/>'
 
 
-def document(history: str = "", *, at: str = "1", changed: str = "", nodes: str = "a") -> bytes:
+RESOURCE = '<resource id="{}" resource_agent="a" role="Started" active="true"/>'
+
+
+def document(
+    history: str = "",
+    *,
+    at: str = "1",
+    changed: str = "",
+    nodes: str = "a",
+    resources: Sequence[str] = ("r", "s", "new"),
+) -> bytes:
     listed = "".join(f'<node name="{name}" online="true"/>' for name in nodes)
+    resource = "".join(map(RESOURCE.format, resources))
     return (
         f'<pacemaker-result><summary><last_update time="{at}"/><last_change time="{changed}"/>'
-        f"</summary><nodes>{listed}</nodes>"
+        f"</summary><nodes>{listed}</nodes><resources>{resource}</resources>"
         f'<node_history><node name="a">{history}</node></node_history></pacemaker-result>'
     ).encode()
 
@@ -118,6 +129,18 @@ def test_and_at_the_poll_after_something_changed(
     assert set(failures(look(watcher))) == {"s"}
     look(watcher)
     assert answers.brief == [False, True, False, True]
+
+
+def test_what_is_remembered_of_a_removed_resource_is_asked_for_until_it_is_forgotten(
+    watcher: Watcher, answers: Answers
+) -> None:
+    answers.answer = document(SOUND + OTHER, resources="r")
+    for _ in range(2):
+        assert set(failures(look(watcher))) == {"r", "s"}
+    answers.answer = document(SOUND, resources="r")
+    for _ in range(2):
+        assert set(failures(look(watcher))) == {"r"}
+    assert answers.brief == [False, False, False, True]
 
 
 def test_what_fails_is_in_every_answer(watcher: Watcher, answers: Answers) -> None:
