@@ -268,15 +268,29 @@ def test_a_cluster_without_the_label(monitoring: Monitoring) -> None:
         assert alert["annotations"]["summary"] == "galera-bundle: 2 of 3 replicas are ready"
 
 
+def replayed(site: Site, series: str, faster: float = 1) -> None:
+    """Every crm_mon says what one on a real cluster said, answer after answer."""
+    began = time.monotonic()
+    for answer in sorted((see.CAPTURES / "live-2.1.5" / series).iterdir()):
+        time.sleep(max(0, began + int(answer.name[:6]) / 1000 / faster - time.monotonic()))
+        for node in site.nodes:
+            node.answers(answer)
+
+
+@pytest.mark.story
+def test_a_promoted_role_moved_by_hand(monitoring: Monitoring, site: Site) -> None:
+    replayed(site, "02-redis-moving")
+    promoted = (
+        f'min(pacemaker_bundle_promotions_total{{cluster="{site.name}",bundle="redis-bundle"}})'
+    )
+    eventually(lambda: monitoring.prometheus.values(promoted)[()] == 1)
+    nothing(monitoring, site)
+
+
 @pytest.mark.story
 def test_a_container_killed_and_back_within_seconds(monitoring: Monitoring, site: Site) -> None:
-    # As recorded on a real cluster, where it took 8 seconds: here it is as short as all else is.
-    frames = sorted((see.CAPTURES / "live-2.1.5" / "04-galera-container-killed").iterdir())
-    began = time.monotonic()
-    for frame in frames:
-        time.sleep(max(0, began + int(frame.name[:6]) / 1000 / FOR - time.monotonic()))
-        for node in site.nodes:
-            node.answers(frame)
+    # It took 8 seconds: here it is as short as all else is.
+    replayed(site, "04-galera-container-killed", faster=FOR)
     failures = f'max(pacemaker_resource_failures{{cluster="{site.name}",bundle="galera-bundle"}})'
     eventually(lambda: monitoring.prometheus.values(failures)[()] >= 1)
     nothing(monitoring, site)
