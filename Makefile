@@ -4,7 +4,7 @@
 #   ARGS="--log.level=debug" more arguments for `make demo`
 #   PYTEST_ARGS="-k name"   more arguments for pytest
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
-#   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: polls and seed
+#   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: starts of crm_mon and seed
 #   MUTATION_ARGS="--sample 50 cib" arguments for `make mutation`: see tests/mutation/__main__.py
 #   BENCH_ARGS="--quick"    arguments for `make bench`: see tests/bench/__main__.py
 
@@ -92,7 +92,7 @@ test-cluster: ## break a real cluster of three nodes in every way (20 minutes; r
 	$(call timed,tests/setup.sh cluster && $(pytest_cluster))
 
 .PHONY: endurance
-endurance: ## ten thousand polls while everything misbehaves (15 minutes); ENDURANCE_ARGS="POLLS SEED"
+endurance: ## ten thousand starts of crm_mon while everything misbehaves (15 minutes); ENDURANCE_ARGS="STARTS SEED"
 	$(call timed,tests/setup.sh dev && $(endurance))
 
 .PHONY: mutation

@@ -1,4 +1,4 @@
-"""The long storm: ten thousand polls, and what became of the process.
+"""The long storm: crm_mon is started ten thousand times, and what became of the process.
 
 .venv/bin/python -m tests.endurance [POLLS [SEED]]
 """
@@ -15,11 +15,11 @@ from tests.endurance.storm import storm
 def main() -> int:
     """Run, print what came of it, and say what is wrong with it."""
     parser = argparse.ArgumentParser(prog="tests.endurance", description=__doc__)
-    parser.add_argument("polls", nargs="?", type=int, default=10_000)
+    parser.add_argument("starts", nargs="?", type=int, default=10_000)
     parser.add_argument("seed", nargs="?", type=int, default=1)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        report = storm(Path(name), chosen.polls, chosen.seed)
+        report = storm(Path(name), chosen.starts, chosen.seed)
     print(f"seed {chosen.seed}\n\n{report.tables()}")
     found = list(complaints(report))
     print(*(found or ["nothing to complain about"]), sep="\n")

@@ -167,7 +167,7 @@ def _stays_zombie(pid: str) -> bool:
     return True
 
 
-def storm(directory: Path, polls: int, seed: int) -> Report:
+def storm(directory: Path, starts: int, seed: int) -> Report:
     """Start crm_mon so many times in a storm, then let all be well again."""
     crm_mon = commands.crm_mon(directory, seed)
     cibadmin, crm_node = commands.cibadmin(directory), commands.crm_node(directory)
@@ -189,8 +189,8 @@ def storm(directory: Path, polls: int, seed: int) -> Report:
         report = Report(look(pid, _polls(base)), calm, fresh)
         began = time.monotonic()
         for command in planned:
-            command.plan(polls, seed)
-        _weather(report, base, pid, crm_mon, clock, seed, max(120, polls))
+            command.plan(starts, seed)
+        _weather(report, base, pid, crm_mon, clock, seed, max(120, starts))
         report.seconds = time.monotonic() - began
         clock.to(0)
         for command in planned:
