@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 
 import bcrypt
@@ -22,7 +23,7 @@ import yaml
 from exporter.clock import SystemClock
 from exporter.settings import ListenAddress
 from exporter.web import reload
-from exporter.web.app import Message, Receive, Send
+from exporter.web.app import Message, Receive, Response, Send, reply
 from exporter.web.server import Connection, Server, bind
 from exporter.web.users import PER_CLIENT
 from tests.support.certificates import HASH, PASSWORD, Pki, mutual, serve
@@ -245,12 +246,12 @@ def impatient(pki: Pki, app: Callable[[Message, Receive, Send], object]) -> Iter
         assert not thread.is_alive()
 
 
+LARGE = Response(HTTPStatus.OK, b"x" * 20_000_000)
+"""A page that fits no socket's buffers."""
+
+
 async def large(scope: Message, receive: Receive, send: Send) -> None:
-    """A page that fits no socket's buffers."""
-    body = b"x" * 20_000_000
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await reply(LARGE, send)
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +306,12 @@ class TestCutOff:
         client = clients.secured(port, b"GET / HTTP/1.1\r\n")
         with pytest.raises(OSError):  # noqa: PT011 - reset, or a broken pipe
             drip(client, b"X-Filler: xxxxxxxxxxxxxxxxxxxx\r\n", 100_000)
+
+    def test_those_who_do_not_read_cost_little_memory(self, clients: Stalling, port: int) -> None:
+        before = resident(os.getpid())
+        for _ in range(Impatient.max_connections):
+            clients.secured(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").recv(1)
+        assert resident(os.getpid()) - before < len(LARGE.body) // 1024
 
     def test_requests_in_the_packets_of_the_handshake(self, clients: Stalling, port: int) -> None:
         for _ in range(20):

@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 ALLOWED = "GET, HEAD, OPTIONS"
+PART = 256 * 1024
+"""Bytes that are sent at once: what waits for a client is a copy of its own."""
 _PLAIN = "text/plain; charset=utf-8"
 
 
@@ -56,7 +58,11 @@ async def reply(response: Response, send: Send) -> None:
             "headers": [(name.encode(), value.encode()) for name, value in headers],
         }
     )
-    await send({"type": "http.response.body", "body": response.body})
+    body = response.body
+    for begin in range(0, max(1, len(body)), PART):
+        end = begin + PART
+        part = {"type": "http.response.body", "body": body[begin:end], "more_body": end < len(body)}
+        await send(part)
 
 
 class App:
