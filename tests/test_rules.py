@@ -409,6 +409,22 @@ def test_nothing_that_informs_or_is_silenced_silences_itself() -> None:
         assert not named(rule["source_matchers"]) & named(rule["target_matchers"])
 
 
+def test_what_silences_a_bundles_alert_goes_on_for_longer() -> None:
+    """Or replicas that come back one after the other would be told when it ends."""
+    pairs = [
+        (source, target)
+        for rule in INHIBITIONS
+        if "bundle" in rule["equal"]
+        for source in named(rule["source_matchers"])
+        for target in named(rule["target_matchers"])
+        if ALERTS[source]["labels"]["severity"] == "critical"
+    ]
+    assert ("PacemakerBundleDown", "PacemakerBundleDegraded") in pairs
+    for pair in pairs:
+        longer, shorter = (seconds(ALERTS[alert]["keep_firing_for"]) for alert in pair)
+        assert longer > shorter, pair
+
+
 @pytest.mark.prometheus
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_goes_where_its_severity_says(alert: str) -> None:
