@@ -386,6 +386,7 @@ def test_it_refreshes_with_the_polls_until_it_is_told_not_to(interval: float, re
     page = html.document_fromstring(rendered(seen(WELL), identity=identity).plain)
     assert page.xpath("//meta[@http-equiv='refresh']/@content") == [refresh]
     assert page.xpath("//header//a/@href") == ["?refresh=off"]
+    assert page.xpath("//time/@datetime") == ["2026-01-01T00:00:00Z"]
     paused = html.document_fromstring(rendered(seen(WELL), refreshing=False).plain)
     assert paused.xpath("//meta[@http-equiv='refresh']") == []
     assert paused.xpath("//header//a/@href") == ["?"]

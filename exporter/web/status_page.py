@@ -331,7 +331,8 @@ def _banner(surroundings: Surroundings) -> Iterator[Element]:
 
 
 def _header(name: str, moment: Moment, surroundings: Surroundings, *, refreshing: bool) -> Element:
-    time = E.time(f"{utc(moment.time):%H:%M:%S} UTC")
+    now = utc(moment.time)
+    time = E.time({"datetime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}, f"{now:%H:%M:%S} UTC")
     if refreshing:
         every = _seconds(_refresh_interval(moment.identity))
         link = E.a({"href": "?refresh=off"}, "Stop refreshing")
