@@ -177,15 +177,14 @@ class Node:
         timeout: float = 60,
         **options: Any,  # noqa: ANN401 - of run
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, whatever that is."""
-        return subprocess.run(
-            self.words(*argv, user=user),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            **options,
-        )
+        """Run a command to its end, whatever that is: 124 where it does not come, as of timeout."""
+        words = self.words(*argv, user=user)
+        try:
+            return subprocess.run(
+                words, capture_output=True, text=True, timeout=timeout, check=False, **options
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(words, 124, "", f"killed after {timeout} s")
 
     def run(self, *argv: str, user: str = "root", timeout: float = 60, **options: Any) -> str:  # noqa: ANN401 - of run
         """Run a command that must succeed, and return what it prints."""
@@ -274,17 +273,12 @@ class Node:
 
     def answers(self) -> bool:
         """Whether its Pacemaker does."""
-        if not self.on:
-            return False
-        try:
-            asked = self.ask("cibadmin", "--query", "--scope=crm_config", "--local", timeout=5)
-        except subprocess.TimeoutExpired:
-            return False
-        return asked.returncode == 0
+        query = ("cibadmin", "--query", "--scope=crm_config", "--local")
+        return self.on and self.ask(*query, timeout=5).returncode == 0
 
 
-class CommandError(Exception):
-    """A command on a node failed."""
+class CommandError(AssertionError):
+    """A command on a node failed; another attempt may succeed."""
 
 
 class Site:
@@ -391,7 +385,7 @@ class PowerSwitch:
                 request.unlink(missing_ok=True)  # the answer
                 if action == "on" or (action == "reboot" and self.restarts):
                     # Whoever breaks it while it starts has to start it again.
-                    with contextlib.suppress(AssertionError, CommandError, OSError):
+                    with contextlib.suppress(AssertionError, OSError):
                         node.start_cluster()
 
 
@@ -452,8 +446,9 @@ class Cluster:
             assert time.monotonic() < until, "the cluster does not settle"
             time.sleep(0.5)
             node = self.any_node()
-            found = node.ask("crmadmin", "--quiet", "--dc_lookup").stdout.split()
-            state = node.ask("crmadmin", f"--status={found[-1]}").stdout if found else ""
+            found = node.ask("crmadmin", "--quiet", "--dc_lookup", timeout=10).stdout.split()
+            said = node.ask("crmadmin", f"--status={found[-1]}", timeout=10) if found else None
+            state = said.stdout if said else ""
             idle = idle + 1 if "S_IDLE" in state else 0
 
     def members_online(self) -> set[str]:
@@ -481,9 +476,17 @@ class Cluster:
         for node in self.nodes:
             node.boot()
             node.plug()
-            if node.runs("pacemakerd"):
-                for daemon in DAEMONS:
-                    node.ask("pkill", "--signal=CONT", "--exact", daemon[:15])
+            for daemon in DAEMONS:
+                node.ask("pkill", "--signal=CONT", "--exact", daemon[:15])
+        try:
+            self._begin_anew()
+        except AssertionError:
+            for node in self.nodes:
+                node.power_off()
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        for node in self.nodes:
             node.start_cluster()
         self.reset()
         # Not before: one in standby or maintenance is not listed so.

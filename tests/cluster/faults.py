@@ -2,12 +2,11 @@
 
 import contextlib
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.cluster.cluster import Cluster, CommandError, Node
+from tests.cluster.cluster import Cluster, Node
 from tests.cluster.watch import BUNDLES
 from tests.support.agreement import exported
 from tests.support.programs import eventually
@@ -18,7 +17,7 @@ LONGEST_PAUSE = 5.0
 """Seconds from one thing that is done to the next."""
 SERVICES = tuple(bundle for bundle in BUNDLES if bundle != "haproxy-bundle")
 ADDRESSES = ("ip-192.0.2.100", "ip-192.0.2.101")
-REFUSED = (AssertionError, CommandError, OSError, subprocess.TimeoutExpired)
+REFUSED = (AssertionError, OSError)
 """What a broken cluster does to those who want something of it."""
 
 Undo = Callable[[], object]

@@ -6,10 +6,9 @@ from tests.cluster.cluster import Cluster, Node
 from tests.cluster.test_states import (
     ADDRESSES,
     DEGRADED,
-    EXPLAINED,
     GALERA,
-    LOST,
     OUTCOME,
+    alerts_of_loss,
     bystander,
     others,
 )
@@ -18,8 +17,8 @@ from tests.support.invariants import Page
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
 
-UNFENCED = LOST - {"PacemakerExporterDown controller-2"}
-"""What is told of a lost node whose exporter still answers."""
+ANSWERS_NO_MORE = "PacemakerExporterDown controller-2"
+"""What is told of a lost node only if its exporter is lost, too."""
 
 
 def lost(page: Page) -> bool:
@@ -50,12 +49,14 @@ def fence(cluster: Cluster, watch: Watch, *left: Node) -> None:
 def test_a_partition(cluster: Cluster, watch: Watch) -> None:
     node = bystander(watch)
     left = others(cluster, node)
+    told, explained = alerts_of_loss(watch, node)
+    told = told - {ANSWERS_NO_MORE} | {"PacemakerSplitView"}
     cluster.power.stuck = True
     node.unplug()
     watch.until(lost, *left)
     watch.until(without_quorum, node)
-    watch.firing(UNFENCED, EXPLAINED, "PacemakerSplitView")
-    watch.notified(UNFENCED, "PacemakerSplitView")
+    watch.firing(told, explained)
+    watch.notified(told)
     watch.agree()
     for side in left:
         page = watch.page(side)
@@ -100,12 +101,13 @@ def test_quorum_is_lost(cluster: Cluster, watch: Watch) -> None:
 def test_corosync_is_killed(cluster: Cluster, watch: Watch) -> None:
     node = bystander(watch)
     left = others(cluster, node)
+    told, explained = alerts_of_loss(watch, node)
+    told = told - {ANSWERS_NO_MORE} | {"PacemakerPollUnreadable controller-2 incomplete"}
     cluster.power.stuck = True
     node.signal("corosync", "KILL")
     watch.until(lost, *left)
-    told = {*UNFENCED, "PacemakerPollUnreadable controller-2 incomplete"}
-    watch.firing(frozenset(told), EXPLAINED, "PacemakerSnapshotOld controller-2")
-    watch.notified(frozenset(told))
+    watch.firing(told, explained, "PacemakerSnapshotOld controller-2")
+    watch.notified(told)
     watch.agree(*left)
     # Half of Pacemaker's daemons there go on, and crm_mon ends well, without anything in it.
     page = watch.page(node)

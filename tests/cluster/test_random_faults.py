@@ -14,7 +14,7 @@ from tests.cluster.watch import Watch
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
 
-SECONDS, SEED = map(int, os.environ.get("CLUSTER_FAULTS", "150 1").split())
+SECONDS, SEED = map(int, os.environ.get("CLUSTER_FAULTS", "130 1").split())
 
 
 def test_random_faults(cluster: Cluster, watch: Watch) -> None:
