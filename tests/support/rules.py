@@ -348,8 +348,10 @@ def _case(alert: str, entry: dict[str, Any]) -> Case:
             stories = {"all": stories}
         for node in HOSTS:
             story = stories.get(node, stories.get("all"))
-            for job in stories.get("jobs", ["pacemaker"]):
-                targets.append(Target(cluster, node, story, stories.get("names", True), job))
+            targets += [
+                Target(cluster, node, story, stories.get("names", True), job)
+                for job in stories.get("jobs", ["pacemaker"])
+            ]
     return Case(
         alert,
         entry["case"],
