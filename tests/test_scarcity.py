@@ -24,6 +24,12 @@ pytestmark = pytest.mark.real
 
 FLAGS = ("--web.listen-address=127.0.0.1:0", "--poll.interval=200ms")
 NOBODY = 65534
+AS_NOBODY = (
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+    "--bounding-set=-all,+dac_read_search",
+)
+"""Root has no limit; nobody may read what is in root's home."""
 
 
 def _need_root() -> None:
@@ -108,16 +114,9 @@ def test_no_free_descriptors(tmp_path: Path, environment: dict[str, str]) -> Non
 
 
 def test_a_full_process_table(tmp_path: Path, environment: dict[str, str]) -> None:
-    """Root has no limit: it runs as nobody, who may read what is in root's home."""
     _need_root()
-    nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    prefix = (
-        *nobody,
-        *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
-        "--bounding-set=-all,+dac_read_search",
-    )
-    with exporter(tmp_path, environment, *prefix) as program:
-        with program.limited("nproc", 1, *nobody):
+    with exporter(tmp_path, environment, *AS_NOBODY) as program:
+        with program.limited("nproc", 1, *AS_NOBODY[:4]):
             line = r'msg="crm_mon cannot be started: Resource temporarily unavailable"'
             eventually(lambda: program.said(line))
             assert not program.is_up(), "who was not here before is checked all the same"
@@ -125,6 +124,16 @@ def test_a_full_process_table(tmp_path: Path, environment: dict[str, str]) -> No
             time.sleep(3)  # the web configuration is looked at every second
         eventually(program.is_up)
         assert program.said(line) == 1
+
+
+def test_a_process_table_that_is_full_at_the_start() -> None:
+    _need_root()
+    argv = [*AS_NOBODY, "prlimit", "--nproc=1:", sys.executable, "-m", "exporter", *FLAGS]
+    ended = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert "level=error" in ended.stderr
+    assert "cannot start a thread (status page): the process table is full" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_full_tmp_and_nothing_to_write_to(tmp_path: Path, environment: dict[str, str]) -> None:
