@@ -39,6 +39,7 @@ from tests.support.states import (
     REDIS,
     SECOND,
     THIRD,
+    UNIQUE,
     State,
     _all,
     _cluster,
@@ -115,6 +116,17 @@ MORE: dict[str, State] = {
         ),
     ),
     "guarded-rabbitmq": State("RabbitMQ, with fencing", _guarded(RABBITMQ)),
+    "guarded-pair": State("two replicas per host are allowed", _guarded(UNIQUE)),
+    **{
+        f"pair-standby-{stopped}": State(
+            f"a node is on standby, and {stopped} of the replicas are stopped",
+            _guarded(
+                replace(UNIQUE, replicas=(*UNIQUE.replicas[:-stopped], *(Replica(),) * stopped)),
+                nodes=_third("standby"),
+            ),
+        )
+        for stopped in (2, 3)
+    },
     "galera-standby": State(
         "controller-2 is on standby, Galera is stopped there",
         _cluster(_without_third(GALERA), nodes=_third("standby")),
