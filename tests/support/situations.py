@@ -268,8 +268,8 @@ MORE: dict[str, State] = {
     # ---- cluster
     "unfenced": State("fencing is disabled", _cluster(_plain(Run(FIRST)))),
     "stop-all": State(
-        "stop-all-resources is set, and RabbitMQ is stopped",
-        _guarded(_stopped(RABBITMQ), properties={"stop-all-resources": "true"}),
+        "stop-all-resources is set: RabbitMQ and a virtual IP are stopped",
+        _guarded(_stopped(RABBITMQ), _virtual_ip(), properties={"stop-all-resources": "true"}),
     ),
     "mixed-versions": State(
         "controller-2 has an older feature set",
