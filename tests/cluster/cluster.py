@@ -144,7 +144,10 @@ class Node:
             os.kill(self._pid, signal.SIGKILL)
             self._starter.wait(30)
             self._pid = 0
-            eventually(lambda: not any(map(self._site.has, (self._port, f"{self._port}-seen"))))
+            # The kernel takes them with the node's network, but that may wait for packets which a
+            # pulled cable keeps.
+            for port in (self._port, f"{self._port}-seen"):
+                self._site.remove(port)
 
     def unplug(self) -> None:
         """Pull the cable to the rest of the cluster."""
@@ -347,10 +350,16 @@ class Site:
         """Have the switch of the cluster's network up, or down: then each node is alone."""
         self.ip("link", "set", "cluster", state)
 
-    def has(self, link: str) -> bool:
-        """Whether there is such an end of a cable."""
-        words = self.words("ip", "link", "show", link)
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    def remove(self, link: str) -> None:
+        """Remove an end of a cable, if it is still there, and with it the other end."""
+
+        def gone() -> bool:
+            words = self.words("ip", "link", "show", link)
+            return subprocess.run(words, capture_output=True, check=False).returncode != 0
+
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.ip("link", "delete", link)
+        eventually(gone)
 
 
 class PowerSwitch:
@@ -380,12 +389,12 @@ class PowerSwitch:
             for request in [] if self.stuck else sorted(self._requests.iterdir()):
                 node = self._nodes[request.name.partition(".")[0]]
                 action = request.read_text(encoding="ascii").strip()
-                if action != "on":
-                    node.power_off()
-                request.unlink(missing_ok=True)  # the answer
-                if action == "on" or (action == "reboot" and self.restarts):
-                    # Whoever breaks it while it starts has to start it again.
-                    with contextlib.suppress(AssertionError, OSError):
+                # Whoever breaks it while it starts has to start it again.
+                with contextlib.suppress(AssertionError, OSError):
+                    if action != "on":
+                        node.power_off()
+                    request.unlink(missing_ok=True)  # the answer
+                    if action == "on" or (action == "reboot" and self.restarts):
                         node.start_cluster()
 
 

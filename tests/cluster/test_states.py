@@ -5,6 +5,7 @@ import pytest
 from tests.cluster.cluster import NAMES, Cluster, Node
 from tests.cluster.watch import BUNDLES, Watch, of_all
 from tests.support.invariants import Page
+from tests.support.programs import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real, pytest.mark.prometheus]
 
@@ -308,7 +309,12 @@ def test_a_bundle_is_removed_and_added(cluster: Cluster, watch: Watch) -> None:
     xpath = "//bundle[@id='rabbitmq-bundle']"
     saved = cluster.run("cibadmin", "--query", f"--xpath={xpath}")
     rule = cluster.run("cibadmin", "--query", "--xpath=//rsc_location[@rsc='rabbitmq-bundle']")
+    # Those 8 hours are 15 s here, and it may take as long to stop.
+    watch.tolerated.add("PacemakerBundleDisabled rabbitmq-bundle")
     cluster.meta("rabbitmq-bundle", "target-role", "Stopped")
+    watch.until(lambda page: page["bundle_replicas_running"]["rabbitmq-bundle",] == 0)
+    disabled = 'cluster_bundle:pacemaker_bundle_enabled:max{bundle="rabbitmq-bundle"} == 0'
+    eventually(lambda: watch.monitoring.query(disabled))
     cluster.settle()
     cluster.run("cibadmin", "--delete", "--xpath=//rsc_location[@rsc='rabbitmq-bundle']")
     cluster.run("cibadmin", "--delete", f"--xpath={xpath}")
