@@ -41,6 +41,7 @@ def _need_root() -> None:
 def environment(tmp_path: Path) -> dict[str, str]:
     cib = tmp_path / "cib.xml"
     cib.write_text(STATES["healthy"].xml(), encoding="utf-8")
+    # Not COV*: as another user, coverage could not write its data, and would say so.
     found = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     return {**found, "CIB_file": str(cib)}
 
@@ -126,10 +127,12 @@ def test_a_full_process_table(tmp_path: Path, environment: dict[str, str]) -> No
         assert program.said(line) == 1
 
 
-def test_a_process_table_that_is_full_at_the_start() -> None:
+def test_a_process_table_that_is_full_at_the_start(environment: dict[str, str]) -> None:
     _need_root()
     argv = [*AS_NOBODY, "prlimit", "--nproc=1:", sys.executable, "-m", "exporter", *FLAGS]
-    ended = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=30)
+    ended = subprocess.run(
+        argv, env=environment, capture_output=True, check=False, text=True, timeout=30
+    )
     assert ended.returncode == 1
     assert "level=error" in ended.stderr
     assert "cannot start a thread (status page): the process table is full" in ended.stderr
