@@ -31,12 +31,9 @@ _WRONG_PATH = frozenset(
 COMMAND_ENVIRONMENT = {
     "LC_ALL": "C",
     "TZ": "UTC",
-    # Its way with memory gives glibc's malloc and the kernel much to do: without fast bins, with
-    # huge pages where there are any, and giving nothing back before its end, crm_mon takes a third
-    # less CPU where there are many resources (BENCHMARKS.md). glibc before 2.35 ignores hugetlb.
-    "GLIBC_TUNABLES": (
-        "glibc.malloc.mxfast=0:glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=1073741824"
-    ),
+    # Without malloc's fast bins crm_mon takes a tenth to a quarter less CPU time where there are
+    # many resources (BENCHMARKS.md).
+    "GLIBC_TUNABLES": "glibc.malloc.mxfast=0",
 }
 """crm_mon converts times to its zone and translates messages: both are pinned."""
 

@@ -51,10 +51,10 @@ from exporter.xml import (
 
 # Without `options` the summary has no <cluster_options>.
 _SECTIONS = ("none", "summary", "options", "nodes", "resources")
-# Without it `failcounts` lists only what failed.
-_EVERYTHING_REMEMBERED = "operations"
+# Without `operations` the history lists only what failed.
+_HISTORY = ("failcounts", "operations")
 _SECTIONS_OF = {
-    Collector.FAILURES: ("failcounts", _EVERYTHING_REMEMBERED, "failures"),
+    Collector.FAILURES: (*_HISTORY, "failures"),
     Collector.FENCING: ("fencing",),
     Collector.BANS: ("bans",),
     Collector.TICKETS: ("tickets",),
@@ -95,14 +95,13 @@ def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
 
 
 def _shortened(request: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out of a request the history of what did not fail."""
-    return tuple(argument.replace(f",{_EVERYTHING_REMEMBERED}", "") for argument in request)
+    """Leave the history out of a request."""
+    return tuple(argument.replace(f",{','.join(_HISTORY)}", "") for argument in request)
 
 
 def is_brief(argv: Iterable[str]) -> bool:
-    """Whether crm_mon was asked to leave out the history of what did not fail."""
-    sections = [a for a in argv if a.startswith("--include=")]
-    return any(_EVERYTHING_REMEMBERED not in argument for argument in sections)
+    """Whether crm_mon was asked to leave out the history."""
+    return any(a.startswith("--include=") and ",".join(_HISTORY) not in a for a in argv)
 
 
 class CrmMon:
@@ -127,7 +126,7 @@ class CrmMon:
     def ask(self, timeout: float, *, brief: bool = False) -> Completed:
         """Run crm_mon, in all for at most `timeout` seconds.
 
-        Where it can, a brief answer leaves out the history of what did not fail. A usage error
+        Where it can, a brief answer leaves out what nodes remember of resources. A usage error
         makes it try the other requests; what works is tried first from then on.
 
         Raises:

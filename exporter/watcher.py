@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from operator import attrgetter
 
@@ -14,15 +14,18 @@ from exporter.crm_mon import CrmMon, is_brief, read
 from exporter.model import ResourceHistory, Snapshot
 
 HISTORY_INTERVAL = 60.0
-"""Seconds between answers with all that nodes remember of resources, which is half of an answer and
-up to a third of crm_mon's CPU time. What failed is in every answer."""
+"""Seconds between answers with what nodes remember of resources, fail-counts included, which is
+half of an answer and up to a half of crm_mon's CPU time. Failed actions are in every answer."""
+FAILURE_SETTLES = 5.0
+"""Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
+fail-count is an attribute of its own, and may come later."""
 
 _LAST_UPDATE = re.compile(rb"<last_update [^>]*>")
 """When crm_mon was run: what differs in any two answers."""
 
 
 _placement = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
-"""Of a snapshot, what may change what nodes remember."""
+"""Of a snapshot, what changes where there is something to remember."""
 
 
 class Watcher:
@@ -42,8 +45,7 @@ class Watcher:
         self._snapshot: Snapshot | None = None
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
-        self._history: Mapping[tuple[str, str], ResourceHistory] = {}
-        self._due = -math.inf
+        self._due = self._settled = -math.inf
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -67,45 +69,41 @@ class Watcher:
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
         else:
-            snapshot = self._completed(read(completed), brief=brief)
+            snapshot = read(completed)
+            if brief and before is not None:
+                snapshot = replace(snapshot, history=_left(before, snapshot))
+        now = self._clock.monotonic()
+        failed = before is not None and snapshot.failed_actions != before.failed_actions
+        if failed:
+            self._settled = now + FAILURE_SETTLES
         if not brief:  # and it could be read
             # What was removed is remembered for a moment, and then forgotten with no other sign.
             strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
-            self._due = -math.inf if strays else self._clock.monotonic() + HISTORY_INTERVAL
+            again = strays or now < self._settled
+            self._due = -math.inf if again else now + HISTORY_INTERVAL
         if snapshot == before:
             self._digests[brief] = digest
             return before
-        if brief and before is not None and _placement(snapshot) != _placement(before):
+        if brief and before is not None and (failed or _placement(snapshot) != _placement(before)):
             self._due = -math.inf
         self._snapshot, self._digests = snapshot, {brief: digest}
         return snapshot
 
-    def _completed(self, snapshot: Snapshot, *, brief: bool) -> Snapshot:
-        """Add to a brief answer, which lists what failed, what has a history and did not."""
-        listed = {(entry.resource, entry.node): entry for entry in snapshot.history}
-        history = {**self._left(snapshot), **listed} if brief else listed
-        self._history = {
-            key: entry
-            if entry.fail_count == 0 and entry.last_failure is None
-            else replace(entry, fail_count=0, last_failure=None)
-            for key, entry in history.items()
-        }
-        return replace(snapshot, history=tuple(history.values()))
 
-    def _left(self, snapshot: Snapshot) -> Mapping[tuple[str, str], ResourceHistory]:
-        """Return what is remembered of resources and nodes that there still are."""
-        before = self._snapshot
-        if before is None or _placement(before) == _placement(snapshot):
-            return self._history
-        online = {node.name for node in snapshot.nodes if node.online}
-        gone = _resources(before) - _resources(snapshot)
-        return {
-            key: entry
-            for key, entry in self._history.items()
-            if entry.node in online
-            and entry.resource not in gone
-            and before.replica_of(*key) == snapshot.replica_of(*key)
-        }
+def _left(before: Snapshot, snapshot: Snapshot) -> tuple[ResourceHistory, ...]:
+    """Return what was remembered before of resources and nodes that there still are."""
+    if _placement(before) == _placement(snapshot):
+        return before.history
+    online = {node.name for node in snapshot.nodes if node.online}
+    gone = _resources(before) - _resources(snapshot)
+    return tuple(
+        entry
+        for entry in before.history
+        if entry.node in online
+        and entry.resource not in gone
+        and before.replica_of(entry.resource, entry.node)
+        == snapshot.replica_of(entry.resource, entry.node)
+    )
 
 
 def _resources(snapshot: Snapshot) -> set[str]:

@@ -14,7 +14,7 @@ from exporter.command import Completed, SystemCommands
 from exporter.crm_mon import CrmMon
 from exporter.errors import PollError
 from exporter.model import Snapshot
-from exporter.watcher import HISTORY_INTERVAL, Watcher
+from exporter.watcher import FAILURE_SETTLES, HISTORY_INTERVAL, Watcher
 from tests.support import see
 from tests.support.cib import Cluster, Failure, controllers, galera
 from tests.support.states import HOSTS, NOW, STATES
@@ -37,13 +37,15 @@ def document(
     changed: str = "",
     nodes: str = "a",
     resources: Sequence[str] = ("r", "s", "new"),
+    failed: str = "",
 ) -> bytes:
     listed = "".join(f'<node name="{name}" online="true"/>' for name in nodes)
     resource = "".join(map(RESOURCE.format, resources))
     return (
         f'<pacemaker-result><summary><last_update time="{at}"/><last_change time="{changed}"/>'
         f"</summary><nodes>{listed}</nodes><resources>{resource}</resources>"
-        f'<node_history><node name="a">{history}</node></node_history></pacemaker-result>'
+        f'<node_history><node name="a">{history}</node></node_history>'
+        f"<failures>{failed}</failures></pacemaker-result>"
     ).encode()
 
 
@@ -56,7 +58,9 @@ class Answers:
         self.brief: list[bool] = []
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed:
-        self.brief.append("operations" not in argv[-1])
+        sections = argv[-1].split(",")
+        assert ("operations" in sections) is ("failcounts" in sections)
+        self.brief.append("failcounts" not in sections)
         return Completed(tuple(argv), self.status, self.answer, "")
 
 
@@ -143,15 +147,25 @@ def test_what_is_remembered_of_a_removed_resource_is_asked_for_until_it_is_forgo
     assert answers.brief == [False, False, False, True]
 
 
-def test_what_fails_is_in_every_answer(watcher: Watcher, answers: Answers) -> None:
+def test_what_failed_is_in_every_answer_and_its_count_in_those_that_follow(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
     look(watcher)
-    answers.answer = document(FAILED)
-    assert failures(look(watcher)) == {"r": (2, 3, True), "s": (0, 5, False)}
-    answers.answer = document()
-    assert failures(look(watcher)) == {"r": (0, 3, False), "s": (0, 5, False)}
-    answers.answer = document(FAILED.replace('"r"', '"new"'))
-    assert failures(look(watcher))["new"] == (2, 3, True)
-    assert answers.brief == [False, True, True, True]
+    action = '<failure op_key="r_monitor_10000" node="a"/>'
+    for action_then, counted_then in ((action, FAILED), ("", SOUND)):
+        before = failures(look(watcher))["r"]
+        answers.answer = document(failed=action_then)
+        seen = look(watcher)
+        assert len(seen.failed_actions) == bool(action_then)
+        assert failures(seen)["r"] == before
+        for counted in (answers.answer, document(counted_then, failed=action_then)):
+            clock.tick(FAILURE_SETTLES / 2)
+            answers.answer = counted
+            seen = look(watcher)
+        assert failures(seen)["r"] == ((2, 3, True) if action_then else (0, 3, False))
+        clock.tick(0.1)
+    # Whole, brief, the failure, two whole ones; then the same again.
+    assert answers.brief == [False, *[True, True, False, False] * 2]
 
 
 def test_a_failure_is_told_though_its_output_is_known(watcher: Watcher, answers: Answers) -> None:
@@ -195,7 +209,7 @@ def test_a_brief_answer_of_the_real_one_is_completed_to_the_whole(
 
 
 @pytest.mark.real
-def test_a_failure_that_the_real_one_tells_briefly(tmp_path: Path) -> None:
+def test_a_failure_that_the_real_one_tells_briefly_is_counted_next(tmp_path: Path) -> None:
     hosts = ("controller-0", "controller-1", "controller-2")
     sound = Cluster(controllers(), (galera(hosts),))
     failing = replace(
@@ -207,6 +221,7 @@ def test_a_failure_that_the_real_one_tells_briefly(tmp_path: Path) -> None:
     for cluster in (sound, failing, sound):
         file.write_text(cluster.xml(NOW), encoding="utf-8")
         whole = crm_mon.read(CrmMon(commands, see.need("crm_mon")).ask(60))
+        assert look(watcher).failed_actions == whole.failed_actions
         assert set(look(watcher).history) == set(whole.history)
         assert any(entry.fail_count for entry in whole.history) is (cluster is failing)
 
