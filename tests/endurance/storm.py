@@ -19,7 +19,8 @@ from tests.support.see import series
 TIMEOUT = 1.5
 """Seconds that a crm_mon gets. What blocks scrapes while it hangs would take them as long."""
 CONVALESCENCE = 75.0
-"""Seconds until all is as it was: a cibadmin that hung is tried again after a minute."""
+"""Seconds until all is as it was: a cibadmin that hung is tried again after a minute, and histories
+are read once a minute."""
 SCRAPERS = 3
 ZONE = "America/St_Johns"
 """Three and a half hours off, with daylight saving time."""
@@ -93,6 +94,15 @@ class Report:
     """Seconds."""
     log: str = ""
     seconds: float = 0.0
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it says the same as who has just started, and holds no more than before."""
+        return self.page == self.fresh and self.after is not None and self.is_at_rest(self.after)
+
+    def is_at_rest(self, now: Look) -> bool:
+        """Whether nothing is held; a poll that begins has a few descriptors for a moment."""
+        return now.descriptors <= self.before.descriptors + 3 and now.zombies == 0
 
     @property
     def polls(self) -> int:
@@ -195,14 +205,11 @@ def storm(directory: Path, starts: int, seed: int) -> Report:
         clock.to(0)
         for command in planned:
             command.calm()
-        until = time.monotonic() + CONVALESCENCE
-        while (report.page != report.fresh or not _is_at_rest(pid, report.before)) and (
-            time.monotonic() < until
-        ):
+        calmed = time.monotonic()
+        while not report.recovered and time.monotonic() < calmed + CONVALESCENCE:
             time.sleep(0.2)
-            report.page = _cluster(base)
-        report.recovered_after = time.monotonic() + CONVALESCENCE - until
-        report.after = look(pid, _polls(base))
+            report.page, report.after = _cluster(base), look(pid, _polls(base))
+        report.recovered_after = time.monotonic() - calmed
         report.outcomes = _outcomes(base)
         report.starts = {command.path.name: command.starts for command in planned}
     report.log = (directory / "exporter.log").read_text(encoding="utf-8")
@@ -262,8 +269,3 @@ def _cluster(base: str) -> list[str]:
     lines = get(f"{base}/metrics").decode().splitlines()
     own = ("pacemaker_exporter_", "process_", "python_")
     return [line for line in lines if not line.startswith(("#", *own)) and "_total{" not in line]
-
-
-def _is_at_rest(pid: int, before: Look) -> bool:
-    now = look(pid, 0)
-    return now.descriptors <= before.descriptors + 3 and now.zombies == 0
