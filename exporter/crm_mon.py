@@ -52,9 +52,9 @@ from exporter.xml import (
 # Without `options` the summary has no <cluster_options>.
 _SECTIONS = ("none", "summary", "options", "nodes", "resources")
 # Without `operations` the history lists only what failed.
-_HISTORY = ("failcounts", "operations")
+_HISTORY = "failcounts,operations"
 _SECTIONS_OF = {
-    Collector.FAILURES: (*_HISTORY, "failures"),
+    Collector.FAILURES: (_HISTORY, "failures"),
     Collector.FENCING: ("fencing",),
     Collector.BANS: ("bans",),
     Collector.TICKETS: ("tickets",),
@@ -96,12 +96,12 @@ def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
 
 def _shortened(request: tuple[str, ...]) -> tuple[str, ...]:
     """Leave the history out of a request."""
-    return tuple(argument.replace(f",{','.join(_HISTORY)}", "") for argument in request)
+    return tuple(argument.replace(f",{_HISTORY}", "") for argument in request)
 
 
 def is_brief(argv: Iterable[str]) -> bool:
     """Whether crm_mon was asked to leave out the history."""
-    return any(a.startswith("--include=") and ",".join(_HISTORY) not in a for a in argv)
+    return any(a.startswith("--include=") and _HISTORY not in a for a in argv)
 
 
 class CrmMon:

@@ -15,7 +15,7 @@ from exporter.model import ResourceHistory, Snapshot
 
 HISTORY_INTERVAL = 60.0
 """Seconds between answers with what nodes remember of resources, fail-counts included, which is
-half of an answer and up to a half of crm_mon's CPU time. Failed actions are in every answer."""
+half of an answer and up to a third of crm_mon's CPU time. Failed actions are in every answer."""
 FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
@@ -46,6 +46,7 @@ class Watcher:
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
         self._due = self._settled = -math.inf
+        """When the next history is due, and until when one is at every poll."""
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -65,35 +66,34 @@ class Watcher:
         """
         brief = is_brief(completed.argv)
         digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
-        before = self._snapshot
+        before, now = self._snapshot, self._clock.monotonic()
+        again = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
         else:
             snapshot = read(completed)
             if brief and before is not None:
-                snapshot = replace(snapshot, history=_left(before, snapshot))
-        now = self._clock.monotonic()
-        failed = before is not None and snapshot.failed_actions != before.failed_actions
-        if failed:
-            self._settled = now + FAILURE_SETTLES
+                again = _placement(snapshot) != _placement(before)
+                history = _left(before, snapshot) if again else before.history
+                snapshot = replace(snapshot, history=history)
         if not brief:  # and it could be read
+            self._due = now + HISTORY_INTERVAL
             # What was removed is remembered for a moment, and then forgotten with no other sign.
             strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
-            again = strays or now < self._settled
-            self._due = -math.inf if again else now + HISTORY_INTERVAL
+            again = bool(strays)
+        if before is not None and snapshot.failed_actions != before.failed_actions:
+            self._settled = now + FAILURE_SETTLES
+        if again or now < self._settled:
+            self._due = -math.inf
         if snapshot == before:
             self._digests[brief] = digest
             return before
-        if brief and before is not None and (failed or _placement(snapshot) != _placement(before)):
-            self._due = -math.inf
         self._snapshot, self._digests = snapshot, {brief: digest}
         return snapshot
 
 
 def _left(before: Snapshot, snapshot: Snapshot) -> tuple[ResourceHistory, ...]:
     """Return what was remembered before of resources and nodes that there still are."""
-    if _placement(before) == _placement(snapshot):
-        return before.history
     online = {node.name for node in snapshot.nodes if node.online}
     gone = _resources(before) - _resources(snapshot)
     return tuple(
