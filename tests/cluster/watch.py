@@ -41,8 +41,7 @@ class Watch:
 
     def begin(self) -> None:
         """Look at alerts from now on only, when all is well."""
-        for node in self.cluster.nodes:
-            eventually(lambda node=node: not wrong(self.page(node)), 90)  # type: ignore[misc]
+        self._until_nothing_is_wrong(90)
         eventually(lambda: self.monitoring.firing() == frozenset(), 90)
         time.sleep(3)
         self.started = time.monotonic()
@@ -149,6 +148,10 @@ class Watch:
         assert not self.sampler.wrong, self.sampler.wrong[:5]
         self.left_healthy = True
 
+    def _until_nothing_is_wrong(self, seconds: float) -> None:
+        for node in self.cluster.nodes:
+            eventually(lambda node=node: not wrong(self.page(node)), seconds)  # type: ignore[misc]
+
     def _left_after_a_clean_up(self) -> list[str]:
         """Have all nodes join, clean up, and say what is wrong all the same.
 
@@ -161,8 +164,7 @@ class Watch:
             eventually(lambda: self.cluster.members_online() == set(NAMES), 60)
             self.cluster.settle()
             self.clean_up()
-            for node in self.cluster.nodes:
-                eventually(lambda node=node: not wrong(self.page(node)), 60)  # type: ignore[misc]
+            self._until_nothing_is_wrong(60)
             return []
         left = []
         for node in self.cluster.nodes:

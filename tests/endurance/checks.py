@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 
 from exporter.errors import Outcome
-from tests.endurance.storm import TIMEOUT, Report, percentile
+from tests.endurance.storm import A_POLL_HOLDS, TIMEOUT, Report, percentile
 from tests.support.see import need
 
 GROWTH = 8.0
@@ -37,7 +37,7 @@ def _of_the_process(report: Report) -> Iterator[str]:
         yield f"memory grows: {second:.1f} MB in the second third, {last:.1f} MB in the last"
     if report.after.resident > last + GROWTH:
         yield f"memory: {last:.1f} MB in the last third, {report.after.resident:.1f} MB at rest"
-    if report.after.descriptors > report.before.descriptors + 3:
+    if report.after.descriptors > report.before.descriptors + A_POLL_HOLDS:
         yield f"descriptors: {report.before.descriptors} before, {report.after.descriptors} after"
     threads = {look.threads for look in [*report.looks, report.after]}
     # One more makes the status page, once that is large enough.

@@ -21,6 +21,8 @@ TIMEOUT = 1.5
 CONVALESCENCE = 75.0
 """Seconds until all is as it was: a cibadmin that hung is tried again after a minute, and histories
 are read once a minute."""
+A_POLL_HOLDS = 3
+"""Descriptors more than at another moment."""
 SCRAPERS = 3
 ZONE = "America/St_Johns"
 """Three and a half hours off, with daylight saving time."""
@@ -98,11 +100,13 @@ class Report:
     @property
     def recovered(self) -> bool:
         """Whether it says the same as who has just started, and holds no more than before."""
-        return self.page == self.fresh and self.after is not None and self.is_at_rest(self.after)
-
-    def is_at_rest(self, now: Look) -> bool:
-        """Whether nothing is held; a poll that begins has a few descriptors for a moment."""
-        return now.descriptors <= self.before.descriptors + 3 and now.zombies == 0
+        now = self.after
+        return (
+            self.page == self.fresh
+            and now is not None
+            and now.descriptors <= self.before.descriptors + A_POLL_HOLDS
+            and now.zombies == 0
+        )
 
     @property
     def polls(self) -> int:
