@@ -38,6 +38,7 @@ from exporter.model import (
 from exporter.times import Times
 from exporter.xml import (
     MalformedError,
+    Memory,
     flag,
     parse_document,
     required,
@@ -150,19 +151,19 @@ class CrmMon:
         )
 
 
-def read(completed: Completed) -> Snapshot:
-    """Turn what crm_mon left into a snapshot.
+def read(completed: Completed, memory: Memory | None = None) -> Snapshot:
+    """Turn what crm_mon left into a snapshot; of a memory come the parts that did not change.
 
     Raises:
         PollError: there is no cluster status in it; says why.
 
     """
     if completed.status == 0:
-        return parse(completed.stdout, completed.stderr)
+        return parse(completed.stdout, completed.stderr, memory)
     raise _failure(completed.status, completed.how, _reason(completed))
 
 
-def parse(data: bytes, stderr: str = "") -> Snapshot:
+def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapshot:
     """Read crm_mon's XML; what it said on stderr may tell why there is nothing in it.
 
     Raises:
@@ -188,9 +189,12 @@ def parse(data: bytes, stderr: str = "") -> Snapshot:
             f" {_errors(root) or last_line(stderr)}; do all daemons of Pacemaker here answer,"
             " and do ACLs let this user read?",
         )
+    memory = memory or Memory()
+    memory.turn()
     times = Times()
-    nodes = _nodes(root)
-    bundles = tuple(_bundle(element, nodes) for element in root.iterfind("resources//bundle"))
+    listed = root.find("nodes")
+    nodes = {} if listed is None else memory.recall(listed, lambda e, _: _nodes(e), None)
+    bundles = tuple(memory.recall(e, _bundle, nodes) for e in root.iterfind("resources//bundle"))
     _refuse_repeated(bundles)
     return Snapshot(
         cluster=_cluster(root, summary, times),
@@ -281,13 +285,13 @@ def _cluster(root: etree._Element, summary: etree._Element, times: Times) -> Clu
     )
 
 
-def _nodes(root: etree._Element) -> dict[str, Node]:
+def _nodes(listed: etree._Element) -> dict[str, Node]:
     """Return the nodes by name; of several of one name, the one that is online.
 
     A node that came back under another id leaves its old entry behind, offline for good.
     """
     nodes: dict[str, Node] = {}
-    for element in root.iterfind("nodes/node"):
+    for element in listed.iterchildren("node"):
         node = _node(element)
         if node.name not in nodes or node.online:
             nodes[node.name] = node

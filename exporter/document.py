@@ -170,7 +170,7 @@ def _resource_document(resource: Resource) -> dict[str, Any]:
 
 
 def _with_replica(entry: ResourceHistory | FailedAction, snapshot: Snapshot) -> dict[str, Any]:
-    bundle, replica = snapshot.replica_of(entry.resource, entry.node)
+    bundle, replica = snapshot.replicas.of(entry.resource, entry.node)
     return {**_fields(entry), "bundle": bundle, "replica": replica}
 
 

@@ -195,7 +195,7 @@ def _all(
             yield Subject.NODE, node.name, list(_node(node))
     exhausted: dict[str, list[Finding]] = {}
     for entry in snapshot.history:
-        owner, _ = snapshot.replica_of(entry.resource, entry.node)
+        owner, _ = snapshot.replicas.of(entry.resource, entry.node)
         exhausted.setdefault(owner or entry.resource, []).extend(_exhausted(entry, owner))
     # In maintenance mode everything is unmanaged: said once, of the cluster.
     told = snapshot.cluster.maintenance_mode is True

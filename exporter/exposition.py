@@ -7,7 +7,7 @@ prometheus_client's parsers check it in the tests.
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -40,6 +40,8 @@ class Block:
     kind: Kind
     help: str
     lines: str
+    part: object
+    """What it was rendered of."""
 
     def text(self, form: Format) -> str:
         """Return it in a format: OpenMetrics heads a counter without its _total."""
@@ -51,11 +53,24 @@ class Block:
         return self.name in names or self.name.removesuffix("_total") in names
 
 
-def render(families: Iterable[Family[Source]], source: Source) -> tuple[Block, ...]:
-    """Render families, each to a block; one without samples leaves none."""
+def render(
+    families: Iterable[Family[Source]], source: Source, before: Iterable[Block] = ()
+) -> tuple[Block, ...]:
+    """Render families, each to a block; one without samples leaves none.
+
+    Of the blocks before, those stay whose part of the source is as it was.
+    """
     escaped, written = _Escaped(), _Written()
-    blocks = (_block(family, family.collect(source), escaped, written) for family in families)
-    return tuple(block for block in blocks if block.lines)
+    known = {block.name: block for block in before}
+    blocks = []
+    for family in families:
+        part = family.part(source)
+        block = known.get(family.name)
+        if block is None or block.part != part:
+            block = _block(family, part, escaped, written)
+        if block.lines:
+            blocks.append(block)
+    return tuple(blocks)
 
 
 def join(blocks: Iterable[Block], form: Format) -> bytes:
@@ -105,13 +120,8 @@ EMPTY = Page.of(())
 """No cluster to be seen."""
 
 
-def _block(
-    family: Family[Source],
-    samples: Mapping[tuple[str, ...], float],
-    escaped: "_Escaped",
-    written: "_Written",
-) -> Block:
-    name, labels = family.name, family.labels
+def _block(family: Family[Source], part: object, escaped: "_Escaped", written: "_Written") -> Block:
+    name, labels, samples = family.name, family.labels, family.collect(part)
     if not labels:
         lines = [f"{name} {written[value]}\n" for value in samples.values()]
     else:
@@ -120,7 +130,7 @@ def _block(
         lines = [
             pattern % (*map(text, values), written[value]) for values, value in samples.items()
         ]
-    return Block(name, family.kind, family.help, "".join(lines))
+    return Block(name, family.kind, family.help, "".join(lines), part)
 
 
 class _Escaped(dict[str, str]):

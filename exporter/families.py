@@ -1,18 +1,27 @@
 """Every metric, declared once: name, help, labels and what yields its samples."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from exporter.collectors import Collector
 from exporter.errors import Outcome
+from exporter.history import History
 from exporter.metrics import Declarations, Sample
 from exporter.model import (
+    Ban,
     Bundle,
     BundleConfiguration,
     Cluster,
+    Configuration,
+    FailedAction,
+    FencingEvent,
+    Instance,
     Node,
+    NodeAttribute,
     NodeType,
     Replica,
+    Replicas,
     Resource,
     ResourceHistory,
     Role,
@@ -26,27 +35,63 @@ CLUSTER: Declarations[Observation] = Declarations()
 EXPORTER: Declarations[View] = Declarations()
 """About the exporter itself: a few lines, rendered when scraped."""
 
+
+def _configuration(seen: Observation) -> Configuration:
+    """Return what the CIB says; nothing while it could not be read."""
+    return seen.configuration or Configuration("", {})
+
+
+# ---- The parts that families are about: each is rendered anew only when its part has changed ----
+
+Bundles = tuple[Bundle, ...]
+BUNDLES = CLUSTER.about(lambda seen: seen.snapshot.bundles)
+BUNDLES_MAINTENANCE = CLUSTER.about(
+    lambda seen: (seen.snapshot.bundles, bool(seen.snapshot.cluster.maintenance_mode))
+)
+BUNDLES_CONFIGURATION = CLUSTER.about(
+    lambda seen: (seen.snapshot.bundles, _configuration(seen).bundles)
+)
+CONFIGURATION = CLUSTER.about(_configuration)
+BUNDLES_HISTORY = CLUSTER.about(lambda seen: (seen.snapshot.bundles, seen.history))
+LOCAL_NODE = CLUSTER.about(lambda seen: seen.local_node)
+SUMMARY = CLUSTER.about(lambda seen: seen.snapshot.cluster)
+SUMMARY_NAME = CLUSTER.about(
+    lambda seen: (seen.snapshot.cluster, _configuration(seen).cluster_name)
+)
+NODES = CLUSTER.about(lambda seen: seen.snapshot.nodes)
+INSTANCES = CLUSTER.about(lambda seen: seen.snapshot.instances)
+INSTANCES_MAINTENANCE = CLUSTER.about(
+    lambda seen: (seen.snapshot.instances, bool(seen.snapshot.cluster.maintenance_mode))
+)
+RESOURCE_HISTORY = CLUSTER.about(lambda seen: (seen.snapshot.history, seen.snapshot.replicas))
+FAILED_ACTIONS = CLUSTER.about(lambda seen: (seen.snapshot.failed_actions, seen.snapshot.replicas))
+FENCING = CLUSTER.about(lambda seen: seen.snapshot.fencing or ())
+BANS = CLUSTER.about(lambda seen: (*seen.snapshot.bans, *_configuration(seen).preferences))
+TICKETS = CLUSTER.about(lambda seen: seen.snapshot.tickets)
+ATTRIBUTES = CLUSTER.about(lambda seen: (seen.snapshot.attributes, seen.attribute_names))
+VIEW = EXPORTER.about(lambda view: view)
+
 # ---- Bundles: one series per bundle ----
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_info",
     "Always 1: container engine and image of the bundle, agent and id of its primitive.",
     ("bundle", "engine", "image", "unique", "primitive", "primitive_id"),
 )
-def bundle_info(seen: Observation) -> Iterator[Sample]:
+def bundle_info(bundles: Bundles) -> Iterator[Sample]:
     """Everything about a bundle that is text."""
-    for b in seen.snapshot.bundles:
+    for b in bundles:
         unique = "true" if b.unique else "false"
         yield (b.id, b.engine, b.image, unique, b.primitive_agent, b.primitive_id), 1
 
 
 def _bundle_gauge(name: str, help_text: str, value: Callable[[Bundle], float]) -> None:
-    def samples(seen: Observation) -> Iterator[Sample]:
-        for bundle in seen.snapshot.bundles:
+    def samples(bundles: Bundles) -> Iterator[Sample]:
+        for bundle in bundles:
             yield (bundle.id,), value(bundle)
 
-    CLUSTER.gauge(name, help_text, ("bundle",))(samples)
+    BUNDLES.gauge(name, help_text, ("bundle",))(samples)
 
 
 _bundle_gauge(
@@ -73,15 +118,15 @@ _bundle_gauge(
 )
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_replicas_in_role",
     "Replicas by role of their service resource, whatever their health; the roles add up to"
     " pacemaker_bundle_replicas.",
     ("bundle", "role"),
 )
-def bundle_replicas_in_role(seen: Observation) -> Iterator[Sample]:
+def bundle_replicas_in_role(bundles: Bundles) -> Iterator[Sample]:
     """All ten roles: absence is not a value."""
-    for bundle in seen.snapshot.bundles:
+    for bundle in bundles:
         roles = Counter(replica.role for replica in bundle.replicas)
         for role in Role:
             yield (bundle.id, role.value), roles[role]
@@ -102,13 +147,13 @@ _bundle_gauge(
 def _configuration_gauge(
     name: str, help_text: str, value: Callable[[BundleConfiguration], float]
 ) -> None:
-    def samples(seen: Observation) -> Iterator[Sample]:
-        configured = seen.configuration.bundles if seen.configuration else {}
-        for bundle in seen.snapshot.bundles:
+    def samples(part: tuple[Bundles, Mapping[str, BundleConfiguration]]) -> Iterator[Sample]:
+        bundles, configured = part
+        for bundle in bundles:
             if bundle.id in configured:
                 yield (bundle.id,), value(configured[bundle.id])
 
-    CLUSTER.gauge(name, help_text, ("bundle",))(samples)
+    BUNDLES_CONFIGURATION.gauge(name, help_text, ("bundle",))(samples)
 
 
 _configuration_gauge(
@@ -124,15 +169,15 @@ _configuration_gauge(
 )
 
 
-@CLUSTER.gauge(
+@CONFIGURATION.gauge(
     "pacemaker_bundle_configured",
     "Always 1: the CIB has this bundle. One without pacemaker_bundle_replicas is ignored by"
     " Pacemaker: of an unknown container engine, say. Absent while the CIB could not be read.",
     ("bundle",),
 )
-def bundle_configured(seen: Observation) -> Iterator[Sample]:
+def bundle_configured(configuration: Configuration) -> Iterator[Sample]:
     """What there should be: a bundle that Pacemaker drops is not in crm_mon's output at all."""
-    for bundle in seen.configuration.bundles if seen.configuration else ():
+    for bundle in configuration.bundles:
         yield (bundle,), 1
 
 
@@ -148,16 +193,16 @@ _bundle_gauge(
 )
 
 
-@CLUSTER.gauge(
+@BUNDLES_MAINTENANCE.gauge(
     "pacemaker_bundle_maintenance",
     "1 when the bundle is in maintenance (told from Pacemaker 2.1.9 on), or the whole cluster is.",
     ("bundle",),
 )
-def bundle_maintenance(seen: Observation) -> Iterator[Sample]:
+def bundle_maintenance(part: tuple[Bundles, bool]) -> Iterator[Sample]:
     """Maintenance of the bundle or of the cluster."""
-    everywhere = seen.snapshot.cluster.maintenance_mode
-    for bundle in seen.snapshot.bundles:
-        yield (bundle.id,), bool(everywhere or bundle.maintenance)
+    bundles, everywhere = part
+    for bundle in bundles:
+        yield (bundle.id,), everywhere or bundle.maintenance
 
 
 _bundle_gauge(
@@ -168,95 +213,97 @@ _bundle_gauge(
 )
 
 
-@CLUSTER.counter(
+@BUNDLES_HISTORY.counter(
     "pacemaker_bundle_role_changes_total",
     "Replicas seen to change between stopped, started, unpromoted and promoted, in trusted views.",
     ("bundle",),
 )
-def bundle_role_changes(seen: Observation) -> Iterator[Sample]:
+def bundle_role_changes(part: tuple[Bundles, History]) -> Iterator[Sample]:
     """Counted from poll to poll: what happens between two polls is not seen."""
-    for bundle in seen.snapshot.bundles:
-        yield (bundle.id,), seen.history.of(bundle.id).role_changes
+    bundles, history = part
+    for bundle in bundles:
+        yield (bundle.id,), history.of(bundle.id).role_changes
 
 
-@CLUSTER.counter(
+@BUNDLES_HISTORY.counter(
     "pacemaker_bundle_promotions_total",
     "Replicas seen to become promoted (failovers), in trusted views.",
     ("bundle",),
 )
-def bundle_promotions(seen: Observation) -> Iterator[Sample]:
+def bundle_promotions(part: tuple[Bundles, History]) -> Iterator[Sample]:
     """Counted from poll to poll: what happens between two polls is not seen."""
-    for bundle in seen.snapshot.bundles:
-        yield (bundle.id,), seen.history.of(bundle.id).promotions
+    bundles, history = part
+    for bundle in bundles:
+        yield (bundle.id,), history.of(bundle.id).promotions
 
 
 # ---- Replicas ----
 
 
-def _replicas(seen: Observation) -> Iterator[tuple[Bundle, Replica]]:
-    for bundle in seen.snapshot.bundles:
+def _replicas(bundles: Bundles) -> Iterator[tuple[Bundle, Replica]]:
+    for bundle in bundles:
         for replica in bundle.replicas:
             yield bundle, replica
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_replica_role",
     "1 for the present role of the replica's service resource; no series for the others.",
     ("bundle", "replica", "role"),
 )
-def replica_role(seen: Observation) -> Iterator[Sample]:
+def replica_role(bundles: Bundles) -> Iterator[Sample]:
     """The zeros are in pacemaker_bundle_replicas_in_role."""
-    for bundle, replica in _replicas(seen):
+    for bundle, replica in _replicas(bundles):
         yield (bundle.id, replica.index, replica.role.value), 1
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_replica_ready",
     "1 when the replica is ready: see pacemaker_bundle_replicas_ready.",
     ("bundle", "replica"),
 )
-def replica_ready(seen: Observation) -> Iterator[Sample]:
+def replica_ready(bundles: Bundles) -> Iterator[Sample]:
     """Readiness of each replica."""
-    for bundle, replica in _replicas(seen):
+    for bundle, replica in _replicas(bundles):
         yield (bundle.id, replica.index), replica.ready
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_replica_node",
     "1 for each host of the replica's container: no series while it runs nowhere,"
     " two if it (wrongly) runs on two.",
     ("bundle", "replica", "node"),
 )
-def replica_node(seen: Observation) -> Iterator[Sample]:
+def replica_node(bundles: Bundles) -> Iterator[Sample]:
     """Where the replica is; never the guest node."""
-    for bundle, replica in _replicas(seen):
+    for bundle, replica in _replicas(bundles):
         for host in replica.hosts:
             yield (bundle.id, replica.index, host.name), 1
 
 
-@CLUSTER.gauge(
+@BUNDLES.gauge(
     "pacemaker_bundle_replica_component_active",
     "Whether each component that the replica has is active: container, ip, connection, service.",
     ("bundle", "replica", "component", "resource"),
 )
-def replica_component_active(seen: Observation) -> Iterator[Sample]:
+def replica_component_active(bundles: Bundles) -> Iterator[Sample]:
     """One series for each resource that Pacemaker makes of the replica."""
-    for bundle, replica in _replicas(seen):
+    for bundle, replica in _replicas(bundles):
         for component, resource in replica.components:
             yield (bundle.id, replica.index, component.value, resource.id), resource.active
 
 
-@CLUSTER.gauge(
+@BUNDLES_MAINTENANCE.gauge(
     "pacemaker_bundle_replica_condition",
     "Whether a condition holds. failed, blocked, orphaned: of any component. unmanaged: a component"
     " is, and is not blocked. maintenance: of its container, its host or the cluster. pending: an"
     " operation other than a monitor is under way.",
     ("bundle", "replica", "condition"),
 )
-def replica_condition(seen: Observation) -> Iterator[Sample]:
+def replica_condition(part: tuple[Bundles, bool]) -> Iterator[Sample]:
     """Zeros too."""
-    everywhere = seen.snapshot.cluster.maintenance_mode
-    for bundle, replica in _replicas(seen):
+    bundles, everywhere = part
+    for bundle, replica in _replicas(bundles):
         for condition, holds in (
             ("failed", replica.failed),
             ("blocked", replica.blocked),
@@ -265,44 +312,43 @@ def replica_condition(seen: Observation) -> Iterator[Sample]:
             ("maintenance", everywhere or replica.maintenance),
             ("pending", replica.pending),
         ):
-            yield (bundle.id, replica.index, condition), bool(holds)
+            yield (bundle.id, replica.index, condition), holds
 
 
 # ---- Cluster and nodes ----
 
 
-@CLUSTER.gauge(
+@LOCAL_NODE.gauge(
     "pacemaker_local_node_info",
     "Always 1: the name in the cluster of the node that this exporter runs on."
     " Absent while unknown.",
     ("node",),
 )
-def local_node_info(seen: Observation) -> Iterator[Sample]:
+def local_node_info(local_node: str) -> Iterator[Sample]:
     """Which node's view this is."""
-    if seen.local_node:
-        yield (seen.local_node,), 1
+    if local_node:
+        yield (local_node,), 1
 
 
-@CLUSTER.gauge(
+@SUMMARY_NAME.gauge(
     "pacemaker_cluster_info",
     "Always 1: name of the cluster (empty while the CIB could not be read), cluster layer,"
     " Pacemaker version of the DC, and version of crm_mon's XML (empty with --as-xml).",
     ("cluster_name", "stack", "pacemaker_version", "api_version"),
 )
-def cluster_info(seen: Observation) -> Iterator[Sample]:
+def cluster_info(part: tuple[Cluster, str]) -> Iterator[Sample]:
     """Everything about the cluster that is text."""
-    cluster = seen.snapshot.cluster
-    name = seen.configuration.cluster_name if seen.configuration else ""
+    cluster, name = part
     yield (name, cluster.stack, cluster.pacemaker_version, cluster.api_version), 1
 
 
 def _cluster_gauge(name: str, help_text: str, value: Callable[[Cluster], float | None]) -> None:
-    def samples(seen: Observation) -> Iterator[Sample]:
-        present = value(seen.snapshot.cluster)
+    def samples(cluster: Cluster) -> Iterator[Sample]:
+        present = value(cluster)
         if present is not None:
             yield (), present
 
-    CLUSTER.gauge(name, f"{help_text} Absent when crm_mon does not say.")(samples)
+    SUMMARY.gauge(name, f"{help_text} Absent when crm_mon does not say.")(samples)
 
 
 _cluster_gauge(
@@ -347,14 +393,13 @@ _cluster_gauge(
 )
 
 
-@CLUSTER.gauge(
+@SUMMARY.gauge(
     "pacemaker_cluster_resource_instances",
     "Resource instances configured, disabled and blocked, as crm_mon counts them.",
     ("state",),
 )
-def cluster_resource_instances(seen: Observation) -> Iterator[Sample]:
+def cluster_resource_instances(cluster: Cluster) -> Iterator[Sample]:
     """Of all resources, those of bundles included."""
-    cluster = seen.snapshot.cluster
     for state, count in (
         ("configured", cluster.resources_configured),
         ("disabled", cluster.resources_disabled),
@@ -375,22 +420,22 @@ _cluster_gauge(
 def _node_gauge(
     name: str, help_text: str, label: str, samples: Callable[[Node], Iterator[tuple[str, float]]]
 ) -> None:
-    def of_all(seen: Observation) -> Iterator[Sample]:
-        for node in seen.snapshot.nodes:
+    def of_all(nodes: tuple[Node, ...]) -> Iterator[Sample]:
+        for node in nodes:
             for value, number in samples(node):
                 yield (node.name, node.type.value, value), number
 
-    CLUSTER.gauge(name, help_text, ("node", "node_type", label))(of_all)
+    NODES.gauge(name, help_text, ("node", "node_type", label))(of_all)
 
 
-@CLUSTER.gauge(
+@NODES.gauge(
     "pacemaker_node_info",
     "Always 1: id, type (member, remote, guest, ping or unknown) and feature set of the node.",
     ("node", "node_id", "node_type", "feature_set"),
 )
-def node_info(seen: Observation) -> Iterator[Sample]:
+def node_info(nodes: tuple[Node, ...]) -> Iterator[Sample]:
     """Everything about a node that is text."""
-    for node in seen.snapshot.nodes:
+    for node in nodes:
         yield (node.name, node.id, node.type.value, node.feature_set), 1
 
 
@@ -434,14 +479,14 @@ _node_gauge(
 )
 
 
-@CLUSTER.gauge(
+@NODES.gauge(
     "pacemaker_node_resources_running",
     "Resource instances running on the node.",
     ("node", "node_type"),
 )
-def node_resources_running(seen: Observation) -> Iterator[Sample]:
+def node_resources_running(nodes: tuple[Node, ...]) -> Iterator[Sample]:
     """As crm_mon counts them."""
-    for node in seen.snapshot.nodes:
+    for node in nodes:
         if node.resources_running is not None:
             yield (node.name, node.type.value), node.resources_running
 
@@ -451,9 +496,11 @@ def node_resources_running(seen: Observation) -> Iterator[Sample]:
 _RESOURCE = ("resource", "agent", "group", "clone", "node")
 
 
-def _places(seen: Observation) -> Iterator[tuple[tuple[str, ...], Resource, tuple[Node, ...]]]:
+def _places(
+    instances: tuple[Instance, ...],
+) -> Iterator[tuple[tuple[str, ...], Resource, tuple[Node, ...]]]:
     """Yield each instance once for each node that it is active on, or once with no node."""
-    for instance in seen.snapshot.instances:
+    for instance in instances:
         resource = instance.resource
         names = [node.name for node in resource.nodes] or [""]
         for name in names:
@@ -461,20 +508,20 @@ def _places(seen: Observation) -> Iterator[tuple[tuple[str, ...], Resource, tupl
             yield labels, resource, resource.nodes
 
 
-@CLUSTER.gauge(
+@INSTANCES.gauge(
     "pacemaker_resource_role",
     "Instances of a resource outside bundles in this role on this node (empty: on none). The"
     " stopped members of an anonymous clone are as many as there are nodes, guest nodes included.",
     (*_RESOURCE, "role"),
     Collector.RESOURCES,
 )
-def resource_role(seen: Observation) -> Iterator[Sample]:
+def resource_role(instances: tuple[Instance, ...]) -> Iterator[Sample]:
     """A number: ids repeat, and an instance that is active on two nodes counts on each."""
-    counts = Counter((*labels, resource.role.value) for labels, resource, _ in _places(seen))
+    counts = Counter((*labels, resource.role.value) for labels, resource, _ in _places(instances))
     yield from counts.items()
 
 
-@CLUSTER.gauge(
+@INSTANCES_MAINTENANCE.gauge(
     "pacemaker_resource_condition",
     "Instances of a resource outside bundles on this node (empty: on none) for which a condition"
     " holds: active, failed, failure_ignored, blocked, orphaned, unmanaged (and not blocked),"
@@ -482,11 +529,11 @@ def resource_role(seen: Observation) -> Iterator[Sample]:
     (*_RESOURCE, "condition"),
     Collector.RESOURCES,
 )
-def resource_condition(seen: Observation) -> Iterator[Sample]:
+def resource_condition(part: tuple[tuple[Instance, ...], bool]) -> Iterator[Sample]:
     """0 where there are instances and it holds for none."""
-    everywhere = bool(seen.snapshot.cluster.maintenance_mode)
+    instances, everywhere = part
     counts: Counter[tuple[str, ...]] = Counter()
-    for labels, resource, nodes in _places(seen):
+    for labels, resource, nodes in _places(instances):
         maintenance = resource.maintenance or any(node.maintenance for node in nodes)
         for condition, holds in (
             ("active", resource.active),
@@ -511,14 +558,15 @@ _OF_HISTORY = ("resource", "node", "bundle", "replica")
 def _history_gauge(
     name: str, help_text: str, value: Callable[[ResourceHistory], float | None]
 ) -> None:
-    def samples(seen: Observation) -> Iterator[Sample]:
-        for entry in seen.snapshot.history:
+    def samples(part: tuple[tuple[ResourceHistory, ...], Replicas]) -> Iterator[Sample]:
+        history, replicas = part
+        for entry in history:
             present = value(entry)
             if present is not None:
-                replica = seen.snapshot.replica_of(entry.resource, entry.node)
+                replica = replicas.of(entry.resource, entry.node)
                 yield (entry.resource, entry.node, *replica), present
 
-    CLUSTER.gauge(name, help_text, _OF_HISTORY, Collector.FAILURES)(samples)
+    RESOURCE_HISTORY.gauge(name, help_text, _OF_HISTORY, Collector.FAILURES)(samples)
 
 
 _history_gauge(
@@ -541,25 +589,26 @@ _history_gauge(
 )
 
 
-@CLUSTER.gauge(
+@FAILED_ACTIONS.gauge(
     "pacemaker_failed_actions",
     "Failed resource actions listed, by operation, status and the number that the agent returned."
     " They stay after recovery, until cleanup or failure-timeout.",
     (*_OF_HISTORY, "operation", "status", "rc"),
     Collector.FAILURES,
 )
-def failed_actions(seen: Observation) -> Iterator[Sample]:
+def failed_actions(part: tuple[tuple[FailedAction, ...], Replicas]) -> Iterator[Sample]:
     """Counted, as the same may be listed twice."""
+    actions, replicas = part
     counts = Counter(
         (
             action.resource,
             action.node,
-            *seen.snapshot.replica_of(action.resource, action.node),
+            *replicas.of(action.resource, action.node),
             action.operation,
             action.status,
             action.rc,
         )
-        for action in seen.snapshot.failed_actions
+        for action in actions
     )
     yield from counts.items()
 
@@ -569,29 +618,28 @@ def failed_actions(seen: Observation) -> Iterator[Sample]:
 _OF_FENCING = ("target", "action", "status")
 
 
-@CLUSTER.gauge(
+@FENCING.gauge(
     "pacemaker_fencing_actions",
     "Actions in the fencing history by status: success, failed, pending. No series when the"
     " history could not be had.",
     _OF_FENCING,
     Collector.FENCING,
 )
-def fencing_actions(seen: Observation) -> Iterator[Sample]:
+def fencing_actions(events: tuple[FencingEvent, ...]) -> Iterator[Sample]:
     """As many as the fencer remembers."""
-    events = seen.snapshot.fencing or ()
     yield from Counter((e.target, e.action, e.status) for e in events).items()
 
 
-@CLUSTER.gauge(
+@FENCING.gauge(
     "pacemaker_fencing_last_action_timestamp_seconds",
     "Last completion of such an action.",
     _OF_FENCING,
     Collector.FENCING,
 )
-def fencing_last_action(seen: Observation) -> Iterator[Sample]:
+def fencing_last_action(events: tuple[FencingEvent, ...]) -> Iterator[Sample]:
     """Of those that completed."""
     last: dict[tuple[str, ...], float] = {}
-    for event in seen.snapshot.fencing or ():
+    for event in events:
         if event.completed is not None:
             key = (event.target, event.action, event.status)
             last[key] = max(event.completed, last.get(key, event.completed))
@@ -601,7 +649,7 @@ def fencing_last_action(seen: Observation) -> Iterator[Sample]:
 # ---- Constraints, tickets, attributes ----
 
 
-@CLUSTER.gauge(
+@BANS.gauge(
     "pacemaker_location_ban_score",
     "Score of each negative location constraint, and of those above 0 that a move left behind"
     " (cli-prefer-, from the CIB, absent while that could not be read); INFINITY as 1000000. origin"
@@ -610,11 +658,10 @@ def fencing_last_action(seen: Observation) -> Iterator[Sample]:
     ("constraint", "resource", "node", "promoted_only", "origin"),
     Collector.BANS,
 )
-def location_ban_score(seen: Observation) -> Iterator[Sample]:
+def location_ban_score(bans: tuple[Ban, ...]) -> Iterator[Sample]:
     """One series per constraint, resource and node; the strongest score where one repeats."""
-    preferences = seen.configuration.preferences if seen.configuration else ()
     scores: dict[tuple[str, ...], int] = {}
-    for ban in (*seen.snapshot.bans, *preferences):
+    for ban in bans:
         key = (
             ban.constraint,
             ban.resource,
@@ -627,12 +674,11 @@ def location_ban_score(seen: Observation) -> Iterator[Sample]:
 
 
 def _ticket_gauge(name: str, help_text: str, value: Callable[[Ticket], float]) -> None:
-    def samples(seen: Observation) -> Iterator[Sample]:
-        tickets = {ticket.id: ticket for ticket in seen.snapshot.tickets}
-        for ticket in tickets.values():
+    def samples(tickets: tuple[Ticket, ...]) -> Iterator[Sample]:
+        for ticket in {ticket.id: ticket for ticket in tickets}.values():
             yield (ticket.id,), value(ticket)
 
-    CLUSTER.gauge(name, help_text, ("ticket",), Collector.TICKETS)(samples)
+    TICKETS.gauge(name, help_text, ("ticket",), Collector.TICKETS)(samples)
 
 
 _ticket_gauge(
@@ -647,18 +693,21 @@ _ticket_gauge(
 )
 
 
-@CLUSTER.gauge(
+@ATTRIBUTES.gauge(
     "pacemaker_node_attribute",
     "Node attributes that are numbers, of the names that --collector.node-attributes allows;"
     " INFINITY as 1000000.",
     ("node", "attribute"),
     Collector.NODE_ATTRIBUTES,
 )
-def node_attribute(seen: Observation) -> Iterator[Sample]:
+def node_attribute(
+    part: tuple[tuple[NodeAttribute, ...], re.Pattern[str]],
+) -> Iterator[Sample]:
     """One series per node and name; the last where one repeats."""
+    attributes, names = part
     numbers: dict[tuple[str, ...], float] = {}
-    for attribute in seen.snapshot.attributes:
-        if attribute.number is not None and seen.attribute_names.fullmatch(attribute.name):
+    for attribute in attributes:
+        if attribute.number is not None and names.fullmatch(attribute.name):
             numbers[attribute.node, attribute.name] = attribute.number
     yield from numbers.items()
 
@@ -672,7 +721,7 @@ def _exporter_gauge(name: str, help_text: str, value: Callable[[View], float | N
         if present is not None:
             yield (), present
 
-    EXPORTER.gauge(name, help_text)(samples)
+    VIEW.gauge(name, help_text)(samples)
 
 
 _exporter_gauge(
@@ -694,7 +743,7 @@ _exporter_gauge(
 # ---- The exporter itself ----
 
 
-@EXPORTER.gauge(
+@VIEW.gauge(
     "pacemaker_exporter_build_info",
     "Always 1: version and revision of the exporter, and the Python that runs it.",
     ("version", "revision", "python_version"),
@@ -705,7 +754,7 @@ def build_info(view: View) -> Iterator[Sample]:
     yield (identity.version, identity.revision, identity.python_version), 1
 
 
-@EXPORTER.counter(
+@VIEW.counter(
     "pacemaker_exporter_polls_total",
     "Polls of crm_mon, by outcome.",
     ("outcome",),
@@ -716,7 +765,7 @@ def polls(view: View) -> Iterator[Sample]:
         yield (outcome.value,), view.state.polls[outcome]
 
 
-@EXPORTER.gauge(
+@VIEW.gauge(
     "pacemaker_exporter_last_poll_outcome",
     "1 for the outcome of the last finished poll, 0 for the others; all 0 before the first ends.",
     ("outcome",),
@@ -727,7 +776,7 @@ def last_poll_outcome(view: View) -> Iterator[Sample]:
         yield (outcome.value,), outcome is view.state.last_outcome
 
 
-@EXPORTER.counter(
+@VIEW.counter(
     "pacemaker_exporter_cib_reads_total",
     "Reads of the CIB with cibadmin, by outcome.",
     ("outcome",),
@@ -771,7 +820,7 @@ _exporter_gauge(
 )
 
 
-@EXPORTER.gauge(
+@VIEW.gauge(
     "pacemaker_exporter_unreadable_times",
     "Times in the snapshot that could not be read and are left out. Absent without a snapshot.",
 )

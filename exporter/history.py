@@ -50,4 +50,4 @@ class History:
                     role_changes += 1
                     promotions += now is Role.PROMOTED
             updated[bundle.id] = Changes(role_changes, promotions, settled)
-        return History(updated)
+        return self if updated == self.bundles else History(updated)

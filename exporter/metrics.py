@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from exporter.collectors import Collector
 
@@ -21,6 +21,7 @@ _LABEL = re.compile(r"[a-z]+(_[a-z]+)*")
 _TARGET_LABELS = frozenset({"cluster", "instance", "job"})
 
 Source = TypeVar("Source")
+Part = TypeVar("Part")
 
 
 class Kind(StrEnum):
@@ -38,9 +39,12 @@ class Family(Generic[Source]):
     kind: Kind
     help: str
     labels: tuple[str, ...]
-    samples: Callable[[Source], Iterable[Sample]]
+    part: Callable[[Source], Any]
+    """What of the source it depends on: as long as that stays equal, so do its samples."""
+    samples: Callable[[Any], Iterable[Sample]]
+    """Yields them from that part, and cannot see more."""
     collector: Collector | None = None
-    """The part that it belongs to; None is never left out."""
+    """What it belongs to that can be left out; None is never left out."""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that Prometheus, or the contract's naming rules, would not take."""
@@ -56,9 +60,14 @@ class Family(Generic[Source]):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"{self.name}: a label is declared twice")
 
-    def collect(self, source: Source) -> Mapping[tuple[str, ...], float]:
-        """Return the values by labels; a wrong number of labels, or a repeated set, is a bug."""
-        samples = list(self.samples(source))
+    def collect(self, part: object) -> Mapping[tuple[str, ...], float]:
+        """Return the values by labels; a wrong number of labels, or a repeated set, is a bug.
+
+        Args:
+            part: of the source, as `part` finds it.
+
+        """
+        samples = list(self.samples(part))
         values = dict(samples)
         if not {len(self.labels)}.issuperset(map(len, values)):
             wrong = next(labels for labels in values if len(labels) != len(self.labels))
@@ -80,20 +89,38 @@ class Declarations(Generic[Source]):
         """Iterate over the families."""
         return iter(self._families.values())
 
+    def about(self, part: Callable[[Source], Part]) -> "About[Source, Part]":
+        """Declare families that depend on a part of the source, and on nothing else."""
+        return About(self, part)
+
+    def add(self, family: Family[Source]) -> None:
+        """Take a family; a name that there is already is a bug."""
+        if family.name in self._families:
+            raise ValueError(f"{family.name}: declared twice")
+        self._families[family.name] = family
+
+
+@dataclass(frozen=True, slots=True)
+class About(Generic[Source, Part]):
+    """Declares families about one part of a source; each decorates what yields the samples."""
+
+    declarations: Declarations[Source]
+    part: Callable[[Source], Part]
+
     def gauge(
         self,
         name: str,
         help_text: str,
         labels: tuple[str, ...] = (),
         collector: Collector | None = None,
-    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
-        """Declare a gauge; decorates the function that yields its samples."""
+    ) -> Callable[[Callable[[Part], Iterable[Sample]]], Family[Source]]:
+        """Declare a gauge."""
         return self._declare(Kind.GAUGE, name, help_text, labels, collector)
 
     def counter(
         self, name: str, help_text: str, labels: tuple[str, ...] = ()
-    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
-        """Declare a counter; decorates the function that yields its samples."""
+    ) -> Callable[[Callable[[Part], Iterable[Sample]]], Family[Source]]:
+        """Declare a counter."""
         return self._declare(Kind.COUNTER, name, help_text, labels, None)
 
     def _declare(
@@ -103,12 +130,10 @@ class Declarations(Generic[Source]):
         help_text: str,
         labels: tuple[str, ...],
         collector: Collector | None,
-    ) -> Callable[[Callable[[Source], Iterable[Sample]]], Family[Source]]:
-        def declare(samples: Callable[[Source], Iterable[Sample]]) -> Family[Source]:
-            if name in self._families:
-                raise ValueError(f"{name}: declared twice")
-            family = Family(name, kind, help_text, labels, samples, collector)
-            self._families[name] = family
+    ) -> Callable[[Callable[[Part], Iterable[Sample]]], Family[Source]]:
+        def declare(samples: Callable[[Part], Iterable[Sample]]) -> Family[Source]:
+            family = Family(name, kind, help_text, labels, self.part, samples, collector)
+            self.declarations.add(family)
             return family
 
         return declare

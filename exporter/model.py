@@ -390,6 +390,17 @@ class Cluster:
     stop_all_resources: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Bundle and replica by the id of an implicit resource, and by the name of a guest node."""
+
+    by_id: Mapping[str, tuple[str, str]]
+
+    def of(self, resource: str, node: str) -> tuple[str, str]:
+        """Return bundle and replica of a resource on a node; empty outside bundles."""
+        return self.by_id.get(node) or self.by_id.get(resource) or ("", "")
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One answer of crm_mon."""
@@ -417,20 +428,18 @@ class Snapshot:
         return self.cluster.dc_elected is True and self.cluster.quorate is True
 
     @cached_property
-    def replicas(self) -> Mapping[str, tuple[str, str]]:
-        """Bundle and replica by the id of an implicit resource, and by the name of a guest node."""
-        return {
-            resource.id: (bundle.id, replica.index)
-            for bundle in self.bundles
-            for replica in bundle.replicas
-            # The connection has the name of its guest node.
-            for resource in (replica.container, replica.connection, replica.ip)
-            if resource is not None
-        }
-
-    def replica_of(self, resource: str, node: str) -> tuple[str, str]:
-        """Return bundle and replica of a resource on a node; empty outside bundles."""
-        return self.replicas.get(node) or self.replicas.get(resource) or ("", "")
+    def replicas(self) -> Replicas:
+        """To whose replica a resource belongs."""
+        return Replicas(
+            {
+                resource.id: (bundle.id, replica.index)
+                for bundle in self.bundles
+                for replica in bundle.replicas
+                # The connection has the name of its guest node.
+                for resource in (replica.container, replica.connection, replica.ip)
+                if resource is not None
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

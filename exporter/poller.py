@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from exporter import cib, crm_node
 from exporter.clock import Clock
@@ -18,7 +19,7 @@ from exporter.model import Configuration, Snapshot
 from exporter.state import Observation, Sighting, State
 from exporter.watcher import Watcher
 
-CIB_INTERVAL = 600.0
+CIB_INTERVAL = 1800.0
 """Seconds between reads of a CIB that does not say that it changed, to be sure."""
 CHANGE_SETTLES = 2.0
 """Seconds after which a CIB that changed is read once more: its text of the last change has whole
@@ -29,6 +30,9 @@ SIDE_TIMEOUT = 10.0
 """Seconds for cibadmin and crm_node, which must not hold up a good answer of crm_mon for long."""
 ALTERNATING = 60.0
 """Seconds between lines about a command that fails for now this, now that reason."""
+
+_COUNTED = attrgetter("bundles", "authoritative")
+"""Of a snapshot, what changes of roles are counted from."""
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +157,7 @@ class Poller:
 
     def _observe(self, snapshot: Snapshot, deadline: float) -> Observation:
         before = self.state.sighting
-        if before is None or snapshot is not before.observation.snapshot:
+        if before is None or _COUNTED(snapshot) != _COUNTED(before.observation.snapshot):
             self._history = self._history.after(snapshot)
         return Observation(
             snapshot,
@@ -171,7 +175,7 @@ class Poller:
             and seen == before.observation
         ):
             return before.page
-        return Page.of(render(self._families, seen))
+        return Page.of(render(self._families, seen, before.page.blocks if before else ()))
 
 
 class _Failure:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from operator import attrgetter
 
 from exporter.clock import Clock
@@ -12,8 +12,9 @@ from exporter.collectors import Collector
 from exporter.command import Commands, Completed
 from exporter.crm_mon import CrmMon, is_brief, read
 from exporter.model import ResourceHistory, Snapshot
+from exporter.xml import Memory
 
-HISTORY_INTERVAL = 60.0
+HISTORY_INTERVAL = 120.0
 """Seconds between answers with what nodes remember of resources, fail-counts included, which is
 half of an answer and up to a third of crm_mon's CPU time. Failed actions are in every answer."""
 FAILURE_SETTLES = 5.0
@@ -24,7 +25,7 @@ _LAST_UPDATE = re.compile(rb"<last_update [^>]*>")
 """When crm_mon was run: what differs in any two answers."""
 
 
-_placement = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
+_PLACEMENT = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
 """Of a snapshot, what changes where there is something to remember."""
 
 
@@ -42,11 +43,14 @@ class Watcher:
     def forget(self) -> None:
         """Begin anew: it may be another Pacemaker that comes back."""
         self._crm_mon.forget()
+        self._memory = Memory()
         self._snapshot: Snapshot | None = None
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
         self._due = self._settled = -math.inf
         """When the next history is due, and until when one is at every poll."""
+        self._asked = 0
+        """How often since the last answer that could be read."""
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -55,6 +59,7 @@ class Watcher:
             PollError: it could not be run to its end.
 
         """
+        self._asked += 1
         return self._crm_mon.ask(timeout, brief=self._clock.monotonic() < self._due)
 
     def read(self, completed: Completed) -> Snapshot:
@@ -71,9 +76,9 @@ class Watcher:
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
         else:
-            snapshot = read(completed)
+            snapshot = read(completed, self._memory)
             if brief and before is not None:
-                again = _placement(snapshot) != _placement(before)
+                again = _PLACEMENT(snapshot) != _PLACEMENT(before)
                 history = _left(before, snapshot) if again else before.history
                 snapshot = replace(snapshot, history=history)
         if not brief:  # and it could be read
@@ -83,13 +88,27 @@ class Watcher:
             again = bool(strays)
         if before is not None and snapshot.failed_actions != before.failed_actions:
             self._settled = now + FAILURE_SETTLES
-        if again or now < self._settled:
+        missed = self._asked > 1
+        self._asked = 0
+        if again or (brief and missed) or now < self._settled:
             self._due = -math.inf
-        if snapshot == before:
-            self._digests[brief] = digest
-            return before
-        self._snapshot, self._digests = snapshot, {brief: digest}
+        if before is not None:
+            snapshot = _sharing(snapshot, before)
+        if snapshot is not before:
+            self._digests.clear()
+        self._snapshot, self._digests[brief] = snapshot, digest
         return snapshot
+
+
+def _sharing(snapshot: Snapshot, before: Snapshot) -> Snapshot:
+    """Return the same snapshot, made of the parts of the one before as far as they are equal."""
+    names = [field.name for field in fields(Snapshot)]
+    same = {
+        name: getattr(before, name)
+        for name in names
+        if getattr(snapshot, name) == getattr(before, name)
+    }
+    return before if len(same) == len(names) else replace(snapshot, **same)
 
 
 def _left(before: Snapshot, snapshot: Snapshot) -> tuple[ResourceHistory, ...]:
@@ -101,8 +120,8 @@ def _left(before: Snapshot, snapshot: Snapshot) -> tuple[ResourceHistory, ...]:
         for entry in before.history
         if entry.node in online
         and entry.resource not in gone
-        and before.replica_of(entry.resource, entry.node)
-        == snapshot.replica_of(entry.resource, entry.node)
+        and before.replicas.of(entry.resource, entry.node)
+        == snapshot.replicas.of(entry.resource, entry.node)
     )
 
 

@@ -1,7 +1,10 @@
 """Reading XML from a command that is trusted to run, and not to print what it should."""
 
+import hashlib
 import math
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from lxml import etree
 
@@ -18,6 +21,10 @@ _FLAGS: dict[str | None, bool] = {
     **dict.fromkeys(("true", "on", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "off", "no", "n", "0"), False),
 }
+
+
+Context = TypeVar("Context")
+Value = TypeVar("Value")
 
 
 class MalformedError(PollError):
@@ -48,6 +55,37 @@ def parse_document(data: bytes, command: str) -> etree._Element:
     if root.getroottree().docinfo.doctype:
         raise MalformedError(f"{command} printed a document type definition, which is refused")
     return root
+
+
+class Memory:
+    """What elements of the document before were read to: what is written as it was stays the same.
+
+    Not read again, and the same object: equality, and what follows from it, is known at once.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[bytes, tuple[Any, Any]] = {}
+        self._now: dict[bytes, tuple[Any, Any]] = {}
+
+    def turn(self) -> None:
+        """Begin with another document: what the last one did not have is forgotten."""
+        self._before, self._now = self._now, {}
+
+    def recall(
+        self,
+        element: etree._Element,
+        read: Callable[[etree._Element, Context], Value],
+        context: Context,
+    ) -> Value:
+        """Return what the element was read to in the same context, or else read it."""
+        key = hashlib.sha256(etree.tostring(element, with_tail=False)).digest()
+        known = self._before.get(key)
+        if known is not None and known[0] is context:
+            value: Value = known[1]
+        else:
+            value = read(element, context)
+        self._now[key] = context, value
+        return value
 
 
 def required(element: etree._Element, name: str) -> str:

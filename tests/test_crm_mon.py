@@ -10,7 +10,8 @@ from exporter import crm_mon
 from exporter.command import Completed
 from exporter.errors import Outcome, PollError
 from exporter.model import Cluster, NodeType, Replica, Role, Snapshot
-from exporter.xml import MalformedError
+from exporter.xml import MalformedError, Memory
+from tests.support import see
 
 NODES = """
   <nodes>
@@ -490,3 +491,35 @@ def test_of_a_node_that_is_only_named_nothing_is_said() -> None:
              "shutdown", "expected_up", "dc")  # fmt: skip
     assert not any(getattr(node, name) for name in flags)
     assert (node.health, node.feature_set, node.resources_running) == (None, "", None)
+
+
+class TestMemory:
+    def test_a_bundle_that_is_written_as_before_is_the_same(self) -> None:
+        memory = Memory()
+        data = see.captured("live-2.1.5/01-healthy.xml")
+        before = crm_mon.parse(data, memory=memory).bundles
+        after = crm_mon.parse(
+            data.replace(b"redis:pcmklatest", b"redis:new"), memory=memory
+        ).bundles
+        assert after[2].image.endswith("redis:new")
+        assert [a is b for a, b in zip(after, before, strict=True)] == [True, True, False, True]
+
+    def test_it_is_read_again_when_what_is_said_of_nodes_changed(self) -> None:
+        memory = Memory()
+        data = see.captured("live-2.1.5/01-healthy.xml")
+        assert all(r.ready for b in crm_mon.parse(data, memory=memory).bundles for r in b.replicas)
+        lost = data.replace(
+            b'name="controller-2" id="3" online="true"',
+            b'name="controller-2" id="3" online="false"',
+        )
+        for bundle in crm_mon.parse(lost, memory=memory).bundles:
+            assert [r.ready for r in bundle.replicas].count(False) == 1
+
+    def test_it_is_forgotten_when_a_document_does_not_have_it(self) -> None:
+        memory = Memory()
+        data = see.captured("live-2.1.5/01-healthy.xml")
+        before = crm_mon.parse(data, memory=memory).bundles
+        crm_mon.parse(document(NODES), memory=memory)
+        after = crm_mon.parse(data, memory=memory).bundles
+        assert after == before
+        assert not any(a is b for a, b in zip(after, before, strict=True))

@@ -3,7 +3,8 @@
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter import crm_mon
 from exporter.exposition import EMPTY, EOF, Format, Page, join, render
 from exporter.families import CLUSTER
-from exporter.metrics import Family, Kind, Sample
+from exporter.metrics import Declarations, Family, Kind, Sample
 from exporter.state import Observation
 from tests.support import see
 
@@ -33,9 +34,15 @@ def parsed(text: str, form: Format) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
+def whole(samples: Iterable[Sample]) -> Iterable[Sample]:
+    return samples
+
+
 def family(kind: Kind, *labels: str) -> Family[Iterable[Sample]]:
     name = "pacemaker_x_total" if kind is Kind.COUNTER else "pacemaker_x"
-    return Family(name, kind, "Some text.", labels, lambda samples: samples)
+    return Family(
+        name, kind, "Some text.", labels, lambda samples: samples, lambda samples: samples
+    )
 
 
 @pytest.mark.parametrize("form", Format)
@@ -72,6 +79,18 @@ def test_a_counter_has_two_heads() -> None:
 
 def test_a_family_without_samples_is_left_out() -> None:
     assert render([family(Kind.GAUGE)], []) == ()
+
+
+def test_what_a_family_is_about_is_rendered_again_only_when_it_changed() -> None:
+    of: Declarations[Mapping[str, Sequence[Sample]]] = Declarations()
+    for name in ("a", "b"):
+        of.about(itemgetter(name)).gauge(f"pacemaker_{name}", "Some text.")(whole)
+    source: dict[str, Sequence[Sample]] = {"a": [((), 1)], "b": [((), 1)]}
+    before = render(of, source)
+    after = render(of, source | {"b": [((), 2)]}, before)
+    assert after[0] is before[0]
+    assert after[1].lines == "pacemaker_b 2\n"
+    assert render(of, source | {"a": [], "b": [((), 2)]}, after) == after[1:]
 
 
 def test_odd_numbers() -> None:

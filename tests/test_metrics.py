@@ -10,7 +10,7 @@ from exporter.metrics import Declarations, Family, Kind, Sample
 
 def family(name: str = "pacemaker_x", kind: Kind = Kind.GAUGE, help_text: str = "Text.",
            labels: tuple[str, ...] = ("a",)) -> Family[Iterable[Sample]]:  # fmt: skip
-    return Family(name, kind, help_text, labels, lambda samples: samples)
+    return Family(name, kind, help_text, labels, lambda samples: samples, lambda samples: samples)
 
 
 @pytest.mark.parametrize("name", ["x", "pacemaker_X", "pacemaker_x-y", "pacemaker_", "pacemaker_é"])
@@ -53,7 +53,7 @@ def test_samples() -> None:
 
 def test_a_name_is_declared_once() -> None:
     declarations: Declarations[Iterable[Sample]] = Declarations()
-    declare = declarations.gauge("pacemaker_x", "Text.")
+    declare = declarations.about(lambda samples: samples).gauge("pacemaker_x", "Text.")
     declare(lambda samples: samples)
     with pytest.raises(ValueError, match="declared twice"):
         declare(lambda samples: samples)

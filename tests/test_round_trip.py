@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter import crm_mon
+from exporter.errors import PollError
+from exporter.exposition import Block, Format, join, render
+from exporter.families import CLUSTER
 from exporter.history import History
 from exporter.model import Bundle, Cluster, NodeAttribute, Replica, Resource, Role, Snapshot
 from exporter.state import Observation
+from exporter.xml import Memory
 from tests.fuzz import checks
 from tests.fuzz.mutate import mutate
 from tests.fuzz.seeds import seeds
@@ -85,6 +89,31 @@ def test_whatever_crm_mon_prints_gives_a_page_or_an_error(
     for _ in range(times):
         data = mutate(data, source)
     checks.check(data)
+
+
+@quick(200)
+@given(
+    original=st.sampled_from(list(seeds())),
+    changes=st.lists(st.none() | st.integers(0, 2**64), min_size=2, max_size=6),
+)
+def test_what_stays_from_poll_to_poll_is_what_would_be_made_anew(
+    original: bytes, changes: list[int | None]
+) -> None:
+    memory = Memory()
+    blocks: tuple[Block, ...] = ()
+    for change in changes:
+        data = original if change is None else mutate(original, random.Random(change))
+        try:
+            expected = crm_mon.parse(data)
+        except PollError:
+            with pytest.raises(PollError):
+                crm_mon.parse(data, memory=memory)
+            continue
+        snapshot = crm_mon.parse(data, memory=memory)
+        assert snapshot == expected
+        blocks = render(CLUSTER, Observation(snapshot), blocks)
+        anew = render(CLUSTER, Observation(expected))
+        assert join(blocks, Format.TEXT) == join(anew, Format.TEXT)
 
 
 def test_a_primitive_named_as_if_it_were_an_address() -> None:

@@ -99,6 +99,17 @@ def test_an_answer_that_differs_in_its_own_time_only_is_the_same(
     assert look(watcher) is not first
 
 
+def test_of_an_answer_that_differs_the_parts_that_do_not_stay_the_same(
+    watcher: Watcher, answers: Answers
+) -> None:
+    first = look(watcher)
+    answers.answer = document(failed='<failure op_key="r_monitor_10000" node="a"/>')
+    second = look(watcher)
+    assert second.failed_actions != first.failed_actions
+    assert second.nodes is first.nodes
+    assert second.instances is first.instances
+
+
 def test_it_is_not_read_again_in_either_kind(
     watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
 ) -> None:
@@ -113,7 +124,7 @@ def test_it_is_not_read_again_in_either_kind(
     assert answers.brief == [False, True, False, True]
 
 
-def test_the_history_is_asked_for_first_and_once_a_minute(
+def test_the_history_is_asked_for_first_and_every_two_minutes(
     watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
 ) -> None:
     for seconds in (0, 10, HISTORY_INTERVAL - 10.1, 0.2, 10):
@@ -186,6 +197,20 @@ def test_the_history_is_asked_for_until_it_could_be_read(
     assert set(failures(look(watcher))) == {"r"}
     look(watcher)
     assert answers.brief == [False, False, False, True]
+
+
+def test_after_polls_that_failed_sight_comes_first_and_then_the_history(
+    watcher: Watcher, answers: Answers
+) -> None:
+    look(watcher)
+    answers.status = 1
+    for _ in range(2):
+        with pytest.raises(PollError):
+            look(watcher)
+    answers.status = 0
+    for _ in range(3):
+        look(watcher)
+    assert answers.brief == [False, True, True, True, False, True]
 
 
 def test_who_comes_back_is_asked_for_everything(watcher: Watcher, answers: Answers) -> None:

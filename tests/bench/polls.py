@@ -27,10 +27,10 @@ OURS = crm_mon.requests(frozenset(Collector))[0]
 INTERVAL = 10.0
 GOALS = {Size(4, 3, 3): 1.15, Size(20, 3, 3): 0.95, Size(100, 5, 16): 0.85, Size(300, 8, 32): 0.75}
 GOAL_WITH_PROBES = 1.1
-ROUNDS = {12: 60, 60: 60, 500: 24, 2400: 6}
-"""Of one poll each by instances: six polls are one minute, with one full answer; 60 polls are ten,
-with one read of the CIB."""
-ROUNDS_WITH_PROBES = {12: 60, 60: 60, 500: 6, 2400: 1}
+ROUNDS = {12: 180, 60: 180, 500: 24, 2400: 12}
+"""Of one poll each by instances: twelve polls are two minutes, with one full answer; 180 polls are
+half an hour, with one read of the CIB."""
+ROUNDS_WITH_PROBES = {12: 60, 60: 60, 500: 12, 2400: 1}
 
 
 class _Minutes(SystemClock):

@@ -41,7 +41,7 @@ class Theirs:
         for family in CLUSTER:
             made = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
             metric = made(family.name, family.help, labels=family.labels)
-            for values, value in family.collect(self._seen).items():
+            for values, value in family.collect(family.part(self._seen)).items():
                 metric.add_metric(values, value)
             yield metric
 

@@ -19,8 +19,7 @@ from tests.support.see import series
 TIMEOUT = 1.5
 """Seconds that a crm_mon gets. What blocks scrapes while it hangs would take them as long."""
 CONVALESCENCE = 75.0
-"""Seconds until all is as it was: a cibadmin that hung is tried again after a minute, and histories
-are read once a minute."""
+"""Seconds until all is as it was: a cibadmin that hung is tried again after a minute."""
 A_POLL_HOLDS = 3
 """Descriptors more than at another moment."""
 SCRAPERS = 3
