@@ -52,7 +52,8 @@ SECTIONS = {
         "Microseconds, p50 / p99, as wrk sees them over kept connections on loopback, medians of"
         " three runs in turn; nginx serves the same bytes from a file, compressed beforehand. Then"
         " medians of whole requests over new connections; then, at the largest size, ten scrapers"
-        " that pause 10 to 30 ms between requests while the exporter is busy.",
+        " that pause 10 to 30 ms between requests while the exporter is busy, and how an nginx"
+        " fares then, which such scrapers ask on the same machine: for want of CPU time alone.",
         lambda largest, _: scrapes.report(largest),
     ),
     "largest": Section(

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.bench.answers import prints_two_in_turn
 from tests.bench.clusters import SIZES, Cib, Size
 from tests.bench.measure import (
+    AS_A_SERVICE,
     cpu_of_command,
     cpu_of_process,
     descriptors_of_process,
@@ -69,7 +70,8 @@ def looks(size: Size, polls: int) -> Iterator[Look]:
         cib = Cib(directory, size)
         command = prints_two_in_turn(directory, cib)
         flags = ("--poll.interval=1ms", f"--crm_mon.path={command}")
-        with exporter_process(directory, *flags, **cib.environment) as (base, pid):
+        environment = cib.environment | AS_A_SERVICE
+        with exporter_process(directory, *flags, **environment) as (base, pid):
 
             def done() -> int:
                 page = get(f"{base}/metrics", Accept_Encoding="gzip")
@@ -111,17 +113,18 @@ def start_and_idle(seconds: float = 20) -> str:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         cib = Cib(directory, size)
+        environment = cib.environment | AS_A_SERVICE
         crm_mon, firsts = [], []
         for _ in range(5):
             start = time.perf_counter()
             cpu_of_command((see.need("crm_mon"), *OURS), cib.environment)
             crm_mon.append(time.perf_counter() - start)
             start = time.perf_counter()
-            with exporter_process(directory, *QUIET, **cib.environment) as (base, _):
+            with exporter_process(directory, *QUIET, **environment) as (base, _):
                 eventually(lambda base=base: b"\npacemaker_up 1\n" in get(f"{base}/metrics"))  # type: ignore[misc]
                 firsts.append(time.perf_counter() - start)
         say("footprint: idle")
-        with exporter_process(directory, *QUIET, **cib.environment) as (base, pid):
+        with exporter_process(directory, *QUIET, **environment) as (base, pid):
             eventually(lambda: b"\npacemaker_up 1\n" in get(f"{base}/metrics"))
             time.sleep(1)
             before = cpu_of_process(pid)
@@ -137,8 +140,7 @@ def start_and_idle(seconds: float = 20) -> str:
 
 def report(share: float = 1) -> str:
     """All tables about the process."""
-    polls = {SIZES[0]: int(1000 * share), SIZES[-1]: int(100 * share)}
-    return memory(polls) + "\n" + start_and_idle(20 * share)
+    return memory(dict.fromkeys(GOALS, int(1000 * share))) + "\n" + start_and_idle(20 * share)
 
 
 if __name__ == "__main__":

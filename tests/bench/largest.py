@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.bench.clusters import SIZES, Cib
-from tests.bench.measure import say, table
+from tests.bench.measure import AS_A_SERVICE, say, table
 from tests.support.programs import (
     eventually,
     exporter_process,
@@ -41,7 +41,7 @@ def report(seconds: int = 120, *, probes: bool = True) -> str:
         peer = [need("ha_cluster_exporter"), f"--web.listen-address=127.0.0.1:{port}"]
         with (
             running(peer, directory / "peer.log", env=cib.environment),
-            exporter_process(directory, **cib.environment) as (base, pid),
+            exporter_process(directory, **cib.environment, **AS_A_SERVICE) as (base, pid),
         ):
             eventually(lambda: b"\npacemaker_up 1\n" in get(f"{base}/metrics"), 300)
             ours, theirs = base.removeprefix("http://"), f"127.0.0.1:{port}"

@@ -19,7 +19,7 @@ from exporter.collectors import Collector
 from exporter.command import SystemCommands
 from exporter.poller import Poller, Site
 from tests.bench.clusters import SIZES, Cib, Size, cibs, observe
-from tests.bench.measure import cpu_of_command, say, table
+from tests.bench.measure import AS_A_SERVICE, cpu_of_command, say, table
 from tests.support.see import need
 
 BARE = ("--output-as=xml", "--inactive")
@@ -84,7 +84,11 @@ class _Polling:
 def _started(cib: Cib) -> Iterator[_Polling]:
     argv = [sys.executable, "-m", "tests.bench.polls", "polling"]
     with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=cib.environment
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=cib.environment | AS_A_SERVICE,
     ) as process:
         yield _Polling(process)
 
