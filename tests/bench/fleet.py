@@ -109,7 +109,7 @@ def _rules(server: Prometheus) -> dict[str, float]:
     return found
 
 
-def fleet(clusters: int, rounds: int = 2) -> Fleet:
+def fleet(clusters: int, rounds: int = 6) -> Fleet:
     """Let Prometheus scrape and evaluate for some rounds after the first."""
     say(f"fleet: {clusters} clusters")
     with tempfile.TemporaryDirectory() as name:
@@ -142,7 +142,7 @@ def fleet(clusters: int, rounds: int = 2) -> Fleet:
             )  # fmt: skip
 
 
-def report(fleets: tuple[int, ...] = FLEETS, rounds: int = 2) -> str:
+def report(fleets: tuple[int, ...] = FLEETS, rounds: int = 6) -> str:
     """Prometheus by size of the fleet, and the dearest rules."""
     found = [fleet(clusters, rounds) for clusters in fleets]
     whole = table(
