@@ -43,8 +43,9 @@ SECTIONS = {
     ),
     "stages": Section(
         "Steps, and how they grow",
-        "Milliseconds of each step, crm_mon's in CPU time; the last row has the exponent b of the"
-        " best fit of cost = a * replicas^b: 1 is linear.",
+        "Milliseconds of each step, crm_mon's in CPU time. Again: as at most polls, without"
+        " histories, and when only one value, or one bundle, has changed. The last row has the"
+        " exponent b of the best fit of cost = a * replicas^b: 1 is linear.",
         lambda largest, _: stages.report(largest),
     ),
     "scrapes": Section(

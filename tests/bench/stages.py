@@ -4,7 +4,7 @@ import gzip
 import statistics
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from exporter.families import CLUSTER
 from exporter.history import History
 from exporter.metrics import Kind
 from exporter.state import Observation
-from exporter.xml import parse_document
+from exporter.xml import Memory, parse_document
 from tests.bench.answers import answer
 from tests.bench.clusters import SIZES, Cib, Size, observe
 from tests.bench.measure import cpu_of_command, exponent, medians, say, table
 from tests.bench.polls import BARE
-from tests.support.see import need
+from tests.support.see import need, real_commands
 
 
 class Theirs:
@@ -56,8 +56,14 @@ class Stages:
     """XML to a tree."""
     build: float
     """XML to a snapshot, the tree included."""
+    rebuild: float
+    """The same of a brief answer in which nodes and bundles stand as in the one before."""
     render: float
     """Snapshot to text."""
+    rerender: float
+    """The same when only an attribute of a node changed."""
+    rerender_bundles: float
+    """The same when only a bundle changed."""
     theirs: float
     """The same with prometheus_client."""
     compress: float
@@ -77,6 +83,7 @@ def stages(size: Size, rounds: int = 7) -> Stages:
         cib = Cib(Path(name), size)
         seen = observe(cib)
         data = answer(cib)
+        brief = crm_mon.CrmMon(real_commands(cib.file), need("crm_mon")).ask(60, brief=True).stdout
         argv = (need("crm_mon"), *BARE)
         command = statistics.median(cpu_of_command(argv, cib.environment) for _ in range(3))
     seen = Observation(seen.snapshot, seen.configuration, History().after(seen.snapshot))
@@ -84,11 +91,30 @@ def stages(size: Size, rounds: int = 7) -> Stages:
     registry.register(Theirs(seen))
     blocks = render(CLUSTER, seen)
     text = join(blocks, Format.TEXT)
-    parse, build, rendering, theirs, compress, copy = medians(
+    memory = Memory()
+    crm_mon.parse(brief, memory=memory)
+    first, *others = seen.snapshot.bundles
+    changed = (replace(first, image="another"), *others)
+    value = replace(seen, snapshot=replace(seen.snapshot, attributes=()))
+    bundle = replace(seen, snapshot=replace(seen.snapshot, bundles=changed))
+    (
+        parse,
+        build,
+        rebuild,
+        rendering,
+        rerender,
+        rerender_bundles,
+        theirs,
+        compress,
+        copy,
+    ) = medians(
         (
             partial(parse_document, data, "crm_mon"),
             partial(crm_mon.parse, data),
+            partial(crm_mon.parse, brief, memory=memory),
             partial(render, CLUSTER, seen),
+            partial(render, CLUSTER, value, blocks),
+            partial(render, CLUSTER, bundle, blocks),
             partial(generate_latest, registry),
             partial(Page.of, blocks),
             partial(bytearray, text),
@@ -97,7 +123,10 @@ def stages(size: Size, rounds: int = 7) -> Stages:
     )
     series = sum(block.lines.count("\n") for block in blocks)
     sizes = (series, len(text), len(gzip.compress(text, 1)))
-    return Stages(size, command * 1000, parse, build, rendering, theirs, compress, copy, *sizes)
+    return Stages(
+        size, command * 1000, parse, build, rebuild, rendering, rerender, rerender_bundles,
+        theirs, compress, copy, *sizes,
+    )  # fmt: skip
 
 
 def report(largest: Size = SIZES[-1]) -> str:
@@ -106,17 +135,19 @@ def report(largest: Size = SIZES[-1]) -> str:
     rows = [
         (one.size, one.size.instances, one.series, f"{one.page / 1e3:.0f} kB",
          f"{one.compressed / 1e3:.0f} kB", f"{one.crm_mon:.0f}", f"{one.parse:.1f}",
-         f"{one.build:.1f}", f"{one.render:.1f}", f"{one.theirs:.1f}", f"{one.compress:.2f}",
+         f"{one.build:.1f}", f"{one.rebuild:.1f}", f"{one.render:.1f}", f"{one.rerender:.1f}",
+         f"{one.rerender_bundles:.1f}", f"{one.theirs:.1f}", f"{one.compress:.2f}",
          f"{one.copy:.2f}")
         for one in found
     ]  # fmt: skip
     instances = [one.size.instances for one in found]
     growth = [
         f"{exponent(instances, [getattr(one, column) for one in found]):.2f}"
-        for column in ("series", "page", "compressed", "crm_mon", "parse", "build", "render",
-                       "theirs", "compress", "copy")
+        for column in ("series", "page", "compressed", "crm_mon", "parse", "build", "rebuild",
+                       "render", "rerender", "rerender_bundles", "theirs", "compress", "copy")
     ]  # fmt: skip
     heads = ("cluster", "replicas", "series", "page", "gzip", "crm_mon", "XML to tree",
-             "XML to snapshot", "to text", "prometheus_client's text", "compression",
+             "XML to snapshot", "again", "to text", "again, a value", "again, a bundle",
+             "prometheus_client's text", "compression",
              "copy in memory")  # fmt: skip
     return table(heads, [*rows, ("exponent", "1", *growth)])
