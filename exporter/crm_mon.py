@@ -190,12 +190,13 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
             " and do ACLs let this user read?",
         )
     memory = memory or Memory()
-    memory.turn()
-    times = Times()
-    listed = root.find("nodes")
-    nodes = {} if listed is None else memory.recall(listed, lambda e, _: _nodes(e), None)
-    bundles = tuple(memory.recall(e, _bundle, nodes) for e in root.iterfind("resources//bundle"))
+    with memory.document():
+        listed = root.find("nodes")
+        nodes = {} if listed is None else memory.recall(listed, lambda e, _: _nodes(e), None)
+        found = root.iterfind("resources//bundle")
+        bundles = tuple(memory.recall(element, _bundle, nodes) for element in found)
     _refuse_repeated(bundles)
+    times = Times()
     return Snapshot(
         cluster=_cluster(root, summary, times),
         nodes=tuple(nodes.values()),

@@ -30,7 +30,7 @@ from exporter.model import (
 from exporter.state import Observation, View
 
 CLUSTER: Declarations[Observation] = Declarations()
-"""About the cluster: rendered once a poll, gone when the snapshot is withdrawn."""
+"""About the cluster: rendered at the poll that brings a change, gone with the snapshot."""
 
 EXPORTER: Declarations[View] = Declarations()
 """About the exporter itself: a few lines, rendered when scraped."""

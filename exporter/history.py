@@ -1,4 +1,4 @@
-"""The one memory between polls: how often replicas changed their role."""
+"""What is shown of polls before the last: how often replicas changed their role."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -88,11 +88,12 @@ class Watcher:
             again = bool(strays)
         if before is not None and snapshot.failed_actions != before.failed_actions:
             self._settled = now + FAILURE_SETTLES
+        # After polls that failed sight comes first, which takes less, and the history next.
         missed = self._asked > 1
         self._asked = 0
         if again or (brief and missed) or now < self._settled:
             self._due = -math.inf
-        if before is not None:
+        if before is not None and snapshot is not before:
             snapshot = _sharing(snapshot, before)
         if snapshot is not before:
             self._digests.clear()

@@ -1,9 +1,10 @@
 """Reading XML from a command that is trusted to run, and not to print what it should."""
 
+import contextlib
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from lxml import etree
@@ -67,9 +68,12 @@ class Memory:
         self._before: dict[bytes, tuple[Any, Any]] = {}
         self._now: dict[bytes, tuple[Any, Any]] = {}
 
-    def turn(self) -> None:
-        """Begin with another document: what the last one did not have is forgotten."""
-        self._before, self._now = self._now, {}
+    @contextlib.contextmanager
+    def document(self) -> Iterator[None]:
+        """Read a document; when that is done, what it did not have is forgotten."""
+        self._now = {}
+        yield
+        self._before = self._now
 
     def recall(
         self,
@@ -84,6 +88,8 @@ class Memory:
             value: Value = known[1]
         else:
             value = read(element, context)
+            if known is not None and known[1] == value:
+                value = known[1]
         self._now[key] = context, value
         return value
 

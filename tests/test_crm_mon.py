@@ -515,6 +515,23 @@ class TestMemory:
         for bundle in crm_mon.parse(lost, memory=memory).bundles:
             assert [r.ready for r in bundle.replicas].count(False) == 1
 
+    def test_it_is_the_same_when_that_makes_no_difference_to_it(self) -> None:
+        memory = Memory()
+        data = see.captured("live-2.1.5/01-healthy.xml")
+        before = crm_mon.parse(data, memory=memory).bundles
+        joined = data.replace(b"<nodes>", b'<nodes><node name="new" online="true"/>')
+        after = crm_mon.parse(joined, memory=memory).bundles
+        assert all(a is b for a, b in zip(after, before, strict=True))
+
+    def test_a_document_that_is_refused_changes_nothing(self) -> None:
+        memory = Memory()
+        data = see.captured("live-2.1.5/01-healthy.xml")
+        before = crm_mon.parse(data, memory=memory).bundles
+        with pytest.raises(MalformedError):
+            crm_mon.parse(data.replace(b'<replica id="2">', b"<replica>"), memory=memory)
+        after = crm_mon.parse(data, memory=memory).bundles
+        assert all(a is b for a, b in zip(after, before, strict=True))
+
     def test_it_is_forgotten_when_a_document_does_not_have_it(self) -> None:
         memory = Memory()
         data = see.captured("live-2.1.5/01-healthy.xml")

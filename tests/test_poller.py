@@ -41,6 +41,15 @@ def look(poller: Poller) -> View:
     return View.at(poller.state, IDENTITY, SystemClock().monotonic())
 
 
+def redis(role: str, quorate: str = "true") -> bytes:
+    resource = (
+        f'<resource id="r-podman-0" resource_agent="ocf:heartbeat:podman" role="{role}"'
+        ' active="true"/>'
+    )
+    replica = f'<replica id="0">{resource}</replica>'
+    return document(body=f'<bundle id="r" type="podman">{replica}</bundle>', quorate=quorate)
+
+
 def fail(outcome: Outcome) -> Callable[[], Completed]:
     def answer() -> Completed:
         raise PollError(outcome, f"it is {outcome.value}")
@@ -214,14 +223,6 @@ class TestPublishing:
     def test_counters_survive_failures_and_withdrawal(
         self, poller: Poller, commands: ScriptedCommands
     ) -> None:
-        def redis(role: str) -> bytes:
-            resource = (
-                f'<resource id="r-podman-0" resource_agent="ocf:heartbeat:podman" role="{role}"'
-                ' active="true"/>'
-            )
-            replica = f'<replica id="0">{resource}</replica>'
-            return document(body=f'<bundle id="r" type="podman">{replica}</bundle>')
-
         for role in ("Unpromoted", "Promoted"):
             commands.crm_mon = partial(redis, role)
             poller.poll()
@@ -233,6 +234,17 @@ class TestPublishing:
         assert sighting is not None
         changes = sighting.observation.history.of("r")
         assert (changes.role_changes, changes.promotions) == (2, 1)
+
+    def test_what_is_counted_begins_with_the_first_trusted_view(
+        self, poller: Poller, commands: ScriptedCommands
+    ) -> None:
+        for view in (("Unpromoted", "false"), ("Unpromoted", "true"), ("Promoted", "true")):
+            commands.crm_mon = partial(redis, *view)
+            poller.poll()
+        sighting = poller.state.sighting
+        assert sighting is not None
+        changes = sighting.observation.history.of("r")
+        assert (changes.role_changes, changes.promotions) == (1, 1)
 
 
 class TestConfiguration:
@@ -531,3 +543,7 @@ def test_what_has_not_changed_is_not_rendered_again(
     assert poller.state.sighting is not None
     assert poller.state.sighting.observation.snapshot is first.observation.snapshot
     assert b'cluster_name="other"' in poller.state.sighting.page.shared
+    before = {block.name: block for block in first.page.blocks}
+    after = {block.name: block for block in poller.state.sighting.page.blocks}
+    changed = {name for name, block in after.items() if block is not before[name]}
+    assert changed == {"pacemaker_cluster_info"}

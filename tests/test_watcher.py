@@ -110,6 +110,23 @@ def test_of_an_answer_that_differs_the_parts_that_do_not_stay_the_same(
     assert second.instances is first.instances
 
 
+def test_a_bundle_that_did_not_change_is_the_same(watcher: Watcher, answers: Answers) -> None:
+    answers.answer = see.captured("live-2.1.5/01-healthy.xml")
+    first = look(watcher)
+    answers.answer = answers.answer.replace(b"redis:pcmklatest", b"redis:new")
+    pairs = zip(first.bundles, look(watcher).bundles, strict=True)
+    assert [before is now for before, now in pairs] == [True, True, False, True]
+
+
+def test_an_answer_as_before_the_last_change_is_read_again(
+    watcher: Watcher, answers: Answers
+) -> None:
+    look(watcher)
+    for nodes in ("ab", "a"):  # brief, and then a whole one, as the first was
+        answers.answer = document(SOUND + OTHER, nodes=nodes)
+        assert [node.name for node in look(watcher).nodes] == list(nodes)
+
+
 def test_it_is_not_read_again_in_either_kind(
     watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
 ) -> None:
