@@ -73,7 +73,6 @@ def seconds_of_scrapes(url: str, count: int) -> list[float]:
 
 def publish(root: Path, name: str, page: bytes) -> None:
     """Put a page where nginx serves it, compressed beforehand too."""
-    root.chmod(0o755)
     (root / name).write_bytes(page)
     (root / f"{name}.gz").write_bytes(gzip.compress(page, 1))
 
@@ -82,6 +81,7 @@ def publish(root: Path, name: str, page: bytes) -> None:
 def nginx(root: Path) -> Iterator[tuple[str, int]]:
     """A real nginx over a directory; gives its base URL and its pid."""
     port = free_port()
+    root.chmod(0o755)
     configuration = root / "nginx.conf"
     configuration.write_text(
         _NGINX.format(root=root, port=port, type=CONTENT_TYPE), encoding="utf-8"
