@@ -9,7 +9,7 @@ from freezegun.api import FrozenDateTimeFactory
 from exporter import crm_mon
 from exporter.command import Completed
 from exporter.errors import Outcome, PollError
-from exporter.model import Cluster, NodeType, Replica, Role, Snapshot
+from exporter.model import Bundle, Cluster, NodeType, Replica, Role, Snapshot
 from exporter.xml import MalformedError, Memory
 from tests.support import see
 
@@ -493,50 +493,55 @@ def test_of_a_node_that_is_only_named_nothing_is_said() -> None:
     assert (node.health, node.feature_set, node.resources_running) == (None, "", None)
 
 
-class TestMemory:
-    def test_a_bundle_that_is_written_as_before_is_the_same(self) -> None:
-        memory = Memory()
-        data = see.captured("live-2.1.5/01-healthy.xml")
-        before = crm_mon.parse(data, memory=memory).bundles
-        after = crm_mon.parse(
-            data.replace(b"redis:pcmklatest", b"redis:new"), memory=memory
-        ).bundles
-        assert after[2].image.endswith("redis:new")
-        assert [a is b for a, b in zip(after, before, strict=True)] == [True, True, False, True]
+HEALTHY = see.captured("live-2.1.5/01-healthy.xml")
 
-    def test_it_is_read_again_when_what_is_said_of_nodes_changed(self) -> None:
-        memory = Memory()
-        data = see.captured("live-2.1.5/01-healthy.xml")
-        assert all(r.ready for b in crm_mon.parse(data, memory=memory).bundles for r in b.replicas)
-        lost = data.replace(
-            b'name="controller-2" id="3" online="true"',
-            b'name="controller-2" id="3" online="false"',
-        )
+
+class TestMemory:
+    @pytest.fixture
+    def memory(self) -> Memory:
+        return Memory()
+
+    @pytest.fixture
+    def before(self, memory: Memory) -> tuple[Bundle, ...]:
+        return crm_mon.parse(HEALTHY, memory=memory).bundles
+
+    def same(self, data: bytes, memory: Memory, before: tuple[Bundle, ...]) -> list[bool]:
+        """Which bundles of the next document are the objects of the one before."""
+        after = crm_mon.parse(data, memory=memory).bundles
+        return [now is then for now, then in zip(after, before, strict=True)]
+
+    def test_a_bundle_that_is_written_as_before_is_the_same(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
+        upgraded = HEALTHY.replace(b"redis:pcmklatest", b"redis:new")
+        assert self.same(upgraded, memory, before) == [True, True, False, True]
+        assert crm_mon.parse(upgraded, memory=memory).bundles[2].image.endswith("redis:new")
+
+    def test_it_is_read_again_when_what_is_said_of_nodes_changed(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
+        assert all(replica.ready for bundle in before for replica in bundle.replicas)
+        online = b'name="controller-2" id="3" online="'
+        lost = HEALTHY.replace(online + b"true", online + b"false")
         for bundle in crm_mon.parse(lost, memory=memory).bundles:
             assert [r.ready for r in bundle.replicas].count(False) == 1
 
-    def test_it_is_the_same_when_that_makes_no_difference_to_it(self) -> None:
-        memory = Memory()
-        data = see.captured("live-2.1.5/01-healthy.xml")
-        before = crm_mon.parse(data, memory=memory).bundles
-        joined = data.replace(b"<nodes>", b'<nodes><node name="new" online="true"/>')
-        after = crm_mon.parse(joined, memory=memory).bundles
-        assert all(a is b for a, b in zip(after, before, strict=True))
+    def test_it_is_the_same_when_that_makes_no_difference_to_it(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
+        joined = HEALTHY.replace(b"<nodes>", b'<nodes><node name="new" online="true"/>')
+        assert all(self.same(joined, memory, before))
 
-    def test_a_document_that_is_refused_changes_nothing(self) -> None:
-        memory = Memory()
-        data = see.captured("live-2.1.5/01-healthy.xml")
-        before = crm_mon.parse(data, memory=memory).bundles
+    def test_a_document_that_is_refused_changes_nothing(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
         with pytest.raises(MalformedError):
-            crm_mon.parse(data.replace(b'<replica id="2">', b"<replica>"), memory=memory)
-        after = crm_mon.parse(data, memory=memory).bundles
-        assert all(a is b for a, b in zip(after, before, strict=True))
+            crm_mon.parse(HEALTHY.replace(b'<replica id="2">', b"<replica>"), memory=memory)
+        assert all(self.same(HEALTHY, memory, before))
 
-    def test_it_is_forgotten_when_a_document_does_not_have_it(self) -> None:
-        memory = Memory()
-        data = see.captured("live-2.1.5/01-healthy.xml")
-        before = crm_mon.parse(data, memory=memory).bundles
+    def test_it_is_forgotten_when_a_document_does_not_have_it(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
         crm_mon.parse(document(NODES), memory=memory)
-        after = crm_mon.parse(data, memory=memory).bundles
-        assert after == before
-        assert not any(a is b for a, b in zip(after, before, strict=True))
+        assert not any(self.same(HEALTHY, memory, before))
+        assert crm_mon.parse(HEALTHY, memory=memory).bundles == before

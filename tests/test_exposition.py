@@ -40,9 +40,7 @@ def whole(samples: Iterable[Sample]) -> Iterable[Sample]:
 
 def family(kind: Kind, *labels: str) -> Family[Iterable[Sample]]:
     name = "pacemaker_x_total" if kind is Kind.COUNTER else "pacemaker_x"
-    return Family(
-        name, kind, "Some text.", labels, lambda samples: samples, lambda samples: samples
-    )
+    return Family(name, kind, "Some text.", labels, whole, whole)
 
 
 @pytest.mark.parametrize("form", Format)

@@ -109,7 +109,7 @@ def _rules(server: Prometheus) -> dict[str, float]:
     return found
 
 
-def fleet(clusters: int, rounds: int = 6) -> Fleet:
+def fleet(clusters: int, rounds: int) -> Fleet:
     """Let Prometheus scrape and evaluate for some rounds after the first."""
     say(f"fleet: {clusters} clusters")
     with tempfile.TemporaryDirectory() as name:
