@@ -227,6 +227,7 @@ PROMETHEUS = {
 ALERT = frozenset({"alertname", "alertstate", "severity"})
 LEVELS = {
     "cluster_bundle": frozenset({"cluster", "bundle"}),
+    "cluster_resource": frozenset({"cluster", "resource", "node", "bundle", "replica"}),
     "cluster": frozenset({"cluster"}),
     "instance": TARGET,
 }
