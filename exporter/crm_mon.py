@@ -40,6 +40,7 @@ from exporter.xml import (
     MalformedError,
     Memory,
     flag,
+    free_in_pieces,
     parse_document,
     required,
     required_flag,
@@ -95,8 +96,8 @@ def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _shortened(request: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave the history out of a request."""
+def shortened(request: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave what nodes remember of resources out of a request."""
     return tuple(argument.replace(f",{_HISTORY}", "") for argument in request)
 
 
@@ -136,7 +137,7 @@ class CrmMon:
         """
         deadline = time.monotonic() + timeout
         for request in self._requests:
-            arguments = _shortened(request) if brief else request
+            arguments = shortened(request) if brief else request
             completed = self._commands.run(
                 (self._path, *arguments), max(0.0, deadline - time.monotonic())
             )
@@ -197,7 +198,7 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
         bundles = tuple(memory.recall(element, _bundle, nodes) for element in found)
     _refuse_repeated(bundles)
     times = Times()
-    return Snapshot(
+    snapshot = Snapshot(
         cluster=_cluster(root, summary, times),
         nodes=tuple(nodes.values()),
         bundles=bundles,
@@ -210,6 +211,8 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
         attributes=tuple(_attributes(root)),
         unreadable_times=times.unreadable,
     )
+    free_in_pieces(root)
+    return snapshot
 
 
 def _is_usage_error(completed: Completed) -> bool:

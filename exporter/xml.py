@@ -58,6 +58,15 @@ def parse_document(data: bytes, command: str) -> etree._Element:
     return root
 
 
+def free_in_pieces(root: etree._Element) -> None:
+    """Empty a document that has been read.
+
+    Freed as a whole, one of 300 bundles of 8 holds Python's lock, and so all scrapes, for 9 ms.
+    """
+    for element in root.iterfind("*/*"):
+        element.clear()
+
+
 class Memory:
     """What elements of the document before were read to: what is written as it was stays the same.
 

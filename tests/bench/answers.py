@@ -16,9 +16,13 @@ def _script(directory: Path, name: str, text: str) -> Path:
     return path
 
 
-def answer(cib: Cib) -> bytes:
-    """What the real crm_mon says when it is asked for everything that the exporter wants."""
-    argv = (need("crm_mon"), *crm_mon.requests(frozenset(Collector))[0])
+def answer(cib: Cib, *, brief: bool = False) -> bytes:
+    """What the real crm_mon says when it is asked for everything that the exporter wants.
+
+    Or for everything but the histories, as at most polls.
+    """
+    request = crm_mon.requests(frozenset(Collector))[0]
+    argv = (need("crm_mon"), *(crm_mon.shortened(request) if brief else request))
     return subprocess.run(argv, env=cib.environment, capture_output=True, check=True).stdout
 
 
@@ -34,14 +38,16 @@ def hangs_after_one(directory: Path, cib: Cib) -> Path:
 
 
 def prints_two_in_turn(directory: Path, cib: Cib) -> Path:
-    """Two answers that differ in one value, in turn."""
-    names = [directory / "even.xml", directory / "odd.xml"]
-    for saved in names:
-        saved.write_bytes(answer(cib))
+    """Two answers that differ in one value, in turn; brief ones to who asks for no histories."""
+    for parity in ("even", "odd"):
+        (directory / f"{parity}.xml").write_bytes(answer(cib))
+        (directory / f"{parity}-brief.xml").write_bytes(answer(cib, brief=True))
         cib.change()
     odd = directory / "odd"
     return _script(
         directory,
         "prints-two-in-turn",
-        f"mkdir {odd} 2>/dev/null && exec cat {names[1]}\nrmdir {odd}\nexec cat {names[0]}\n",
+        'case "$*" in *failcounts*) kind= ;; *) kind=-brief ;; esac\n'
+        f"mkdir {odd} 2>/dev/null && exec cat {odd}$kind.xml\n"
+        f"rmdir {odd}\nexec cat {directory / 'even'}$kind.xml\n",
     )
