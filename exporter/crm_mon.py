@@ -63,6 +63,9 @@ _SECTIONS_OF = {
     Collector.NODE_ATTRIBUTES: ("attributes",),
 }
 
+LookUp = Callable[[str], Node | None]
+"""Gives the node of a name, if it is listed."""
+
 _EX_USAGE = 64
 # Pacemaker 1.1 ends with 1 after getopt's complaint; later versions, built on GOption, with 64.
 _USAGE_ERROR = re.compile(r"(unrecognized|unknown|invalid) option", re.IGNORECASE)
@@ -193,16 +196,17 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
     memory = memory or Memory()
     with memory.document():
         listed = root.find("nodes")
-        nodes = {} if listed is None else memory.recall(listed, lambda e, _: _nodes(e), None)
+        known = None if listed is None else memory.recall(listed, _nodes, lambda _: None)
+        nodes, running = known or ({}, {})
         found = root.iterfind("resources//bundle")
-        bundles = tuple(memory.recall(element, _bundle, nodes) for element in found)
+        bundles = tuple(memory.recall(element, _bundle, nodes.get) for element in found)
     _refuse_repeated(bundles)
     times = Times()
     snapshot = Snapshot(
         cluster=_cluster(root, summary, times),
         nodes=tuple(nodes.values()),
         bundles=bundles,
-        instances=tuple(_instances(root.find("resources"), nodes)),
+        instances=tuple(_instances(root.find("resources"), nodes.get)),
         history=_history(root, times),
         failed_actions=tuple(_failed_action(e, times) for e in root.iterfind("failures/failure")),
         fencing=_fencing(root, times),
@@ -210,6 +214,7 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
         tickets=tuple(_ticket(element) for element in root.iterfind("tickets/ticket")),
         attributes=tuple(_attributes(root)),
         unreadable_times=times.unreadable,
+        resources_running=running,
     )
     free_in_pieces(root)
     return snapshot
@@ -289,17 +294,19 @@ def _cluster(root: etree._Element, summary: etree._Element, times: Times) -> Clu
     )
 
 
-def _nodes(listed: etree._Element) -> dict[str, Node]:
-    """Return the nodes by name; of several of one name, the one that is online.
+def _nodes(listed: etree._Element, _: object) -> tuple[dict[str, Node], dict[str, int]]:
+    """Return the nodes by name, and what runs on them; of several of one name, the one online.
 
     A node that came back under another id leaves its old entry behind, offline for good.
     """
     nodes: dict[str, Node] = {}
+    running: dict[str, int | None] = {}
     for element in listed.iterchildren("node"):
         node = _node(element)
         if node.name not in nodes or node.online:
             nodes[node.name] = node
-    return nodes
+            running[node.name] = to_int(element.get("resources_running"))
+    return nodes, {name: count for name, count in running.items() if count is not None}
 
 
 def _node(element: etree._Element) -> Node:
@@ -321,11 +328,10 @@ def _node(element: etree._Element) -> Node:
         dc=flag(element, "is_dc"),
         health=element.get("health"),
         feature_set=element.get("feature_set", ""),
-        resources_running=to_int(element.get("resources_running")),
     )
 
 
-def _bundle(element: etree._Element, nodes: dict[str, Node]) -> Bundle:
+def _bundle(element: etree._Element, node: LookUp) -> Bundle:
     bundle = required(element, "id")
     engine = element.get("type", "")
     return Bundle(
@@ -337,19 +343,19 @@ def _bundle(element: etree._Element, nodes: dict[str, Node]) -> Bundle:
         failed=flag(element, "failed"),
         maintenance=flag(element, "maintenance"),
         replicas=tuple(
-            _replica(child, bundle, engine, nodes) for child in element.iterchildren("replica")
+            _replica(child, bundle, engine, node) for child in element.iterchildren("replica")
         ),
     )
 
 
-def _replica(element: etree._Element, bundle: str, engine: str, nodes: dict[str, Node]) -> Replica:
+def _replica(element: etree._Element, bundle: str, engine: str, node: LookUp) -> Replica:
     """Tell the components apart by the ids that Pacemaker makes, else by their agents.
 
     The primitive may itself be an IPaddr2 or of agent podman, so an agent decides only where no
     id does. A primitive never comes without a connection.
     """
     index = required(element, "id")
-    rest = [_resource(child, nodes) for child in element.iterchildren("resource")]
+    rest = [_resource(child, node) for child in element.iterchildren("resource")]
 
     def take(test: Callable[[Resource], bool]) -> Resource | None:
         # The last one that fits: crm_mon prints the primitive before container and connection.
@@ -377,11 +383,11 @@ def _replica(element: etree._Element, bundle: str, engine: str, nodes: dict[str,
         ip=ip,
         connection=connection,
         primitive=rest[0] if rest else None,
-        guest=None if connection is None else nodes.get(connection.id),
+        guest=None if connection is None else node(connection.id),
     )
 
 
-def _resource(element: etree._Element, nodes: dict[str, Node]) -> Resource:
+def _resource(element: etree._Element, node: LookUp) -> Resource:
     get = element.get
     return Resource(
         id=required(element, "id"),
@@ -397,14 +403,14 @@ def _resource(element: etree._Element, nodes: dict[str, Node]) -> Resource:
         maintenance=flag(element, "maintenance"),
         target_role=get("target_role", ""),
         pending=get("pending", ""),
-        nodes=_active_on(element, nodes),
+        nodes=_active_on(element, node),
     )
 
 
-def _active_on(element: etree._Element, nodes: dict[str, Node]) -> tuple[Node, ...]:
+def _active_on(element: etree._Element, node: LookUp) -> tuple[Node, ...]:
     names = dict.fromkeys([required(child, "name") for child in element.iterchildren("node")])
     # A node that is not listed is known by its name only, and so neither online nor of a type.
-    return tuple([nodes.get(name) or Node(name) for name in names])
+    return tuple([node(name) or Node(name) for name in names])
 
 
 def _refuse_repeated(bundles: tuple[Bundle, ...]) -> None:
@@ -418,18 +424,18 @@ def _refuse_repeated(bundles: tuple[Bundle, ...]) -> None:
 
 
 def _instances(
-    within: etree._Element | None, nodes: dict[str, Node], group: str = "", clone: str = ""
+    within: etree._Element | None, node: LookUp, group: str = "", clone: str = ""
 ) -> Iterator[Instance]:
     """Yield the resources outside bundles, however they are nested."""
     for element in () if within is None else within.iterchildren("resource", "group", "clone"):
         if element.tag == "resource":
-            yield Instance(_resource(element, nodes), group, clone)
+            yield Instance(_resource(element, node), group, clone)
         elif element.tag == "group":
             # storage:0, storage:1, ... in a clone
             name = required(element, "id").partition(":")[0]
-            yield from _instances(element, nodes, name, clone)
+            yield from _instances(element, node, name, clone)
         else:
-            yield from _instances(element, nodes, group, required(element, "id"))
+            yield from _instances(element, node, group, required(element, "id"))
 
 
 def _history(root: etree._Element, times: Times) -> tuple[ResourceHistory, ...]:

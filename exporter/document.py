@@ -10,6 +10,7 @@ from exporter.model import (
     Bundle,
     Configuration,
     FailedAction,
+    Node,
     Replica,
     Resource,
     ResourceHistory,
@@ -76,7 +77,7 @@ def document(sight: Sight) -> dict[str, Any]:
             "name": configuration.cluster_name if configuration else None,
             **_fields(snapshot.cluster),
         },
-        "nodes": [{**_fields(node), "problems": node_problems(node)} for node in snapshot.nodes],
+        "nodes": [_node_document(node, snapshot) for node in snapshot.nodes],
         "bundles": [_bundle_document(bundle, configuration) for bundle in snapshot.bundles],
         "resources": [
             {**_resource_document(i.resource), "group": i.group, "clone": i.clone}
@@ -115,6 +116,14 @@ def details_document(details: BundleDetails) -> dict[str, Any]:
             "operations": list(map(_object, primitive.operations)),
         },
         "meta_attributes": _object(details.meta_attributes),
+    }
+
+
+def _node_document(node: Node, snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        **_fields(node),
+        "resources_running": snapshot.resources_running.get(node.name),
+        "problems": node_problems(node),
     }
 
 

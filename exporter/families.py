@@ -59,6 +59,7 @@ SUMMARY_NAME = CLUSTER.about(
     lambda seen: (seen.snapshot.cluster, _configuration(seen).cluster_name)
 )
 NODES = CLUSTER.about(lambda seen: seen.snapshot.nodes)
+NODES_RUNNING = CLUSTER.about(lambda seen: (seen.snapshot.nodes, seen.snapshot.resources_running))
 INSTANCES = CLUSTER.about(lambda seen: seen.snapshot.instances)
 INSTANCES_MAINTENANCE = CLUSTER.about(
     lambda seen: (seen.snapshot.instances, bool(seen.snapshot.cluster.maintenance_mode))
@@ -479,16 +480,17 @@ _node_gauge(
 )
 
 
-@NODES.gauge(
+@NODES_RUNNING.gauge(
     "pacemaker_node_resources_running",
     "Resource instances running on the node.",
     ("node", "node_type"),
 )
-def node_resources_running(nodes: tuple[Node, ...]) -> Iterator[Sample]:
+def node_resources_running(part: tuple[tuple[Node, ...], Mapping[str, int]]) -> Iterator[Sample]:
     """As crm_mon counts them."""
+    nodes, running = part
     for node in nodes:
-        if node.resources_running is not None:
-            yield (node.name, node.type.value), node.resources_running
+        if node.name in running:
+            yield (node.name, node.type.value), running[node.name]
 
 
 # ---- Resources outside bundles ----

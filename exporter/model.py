@@ -6,7 +6,7 @@ names, so that every property below is a fact about one object.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -62,7 +62,6 @@ class Node:
     health: str | None = None
     """green, yellow or red; None where this crm_mon does not say (before 2.1)."""
     feature_set: str = ""
-    resources_running: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +420,9 @@ class Snapshot:
     attributes: tuple[NodeAttribute, ...] = ()
     unreadable_times: int = 0
     """Texts that should be times and could not be read; what they belong to is None."""
+    resources_running: Mapping[str, int] = field(default_factory=dict)
+    """How many instances run on each node, as crm_mon counts them. Not in Node, which bundles refer
+    to: no bundle would be as before when anything moved."""
 
     @property
     def authoritative(self) -> bool:

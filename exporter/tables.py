@@ -186,7 +186,7 @@ def nodes(sight: Sight) -> Table | None:
                 _cell(node.name),
                 _cell(node.type),
                 (_node_state(node, here=node.name == sight.local_node),),
-                _cell("" if node.resources_running is None else str(node.resources_running)),
+                _cell(str(sight.snapshot.resources_running.get(node.name, ""))),
             )
             for node in sight.snapshot.nodes
             if node.type is not NodeType.GUEST

@@ -17,6 +17,8 @@ from exporter.xml import Memory
 HISTORY_INTERVAL = 120.0
 """Seconds between answers with what nodes remember of resources, fail-counts included, which is
 half of an answer and up to a third of crm_mon's CPU time. Failed actions are in every answer."""
+MOVING_INTERVAL = 30.0
+"""Seconds between them while something moves at poll after poll; once nothing does, one at once."""
 FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
@@ -47,8 +49,10 @@ class Watcher:
         self._snapshot: Snapshot | None = None
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
-        self._due = self._settled = -math.inf
-        """When the next history is due, and until when one is at every poll."""
+        self._due = self._settled = self._whole = -math.inf
+        """When the next history is due, until when one is at every poll, and when the last came."""
+        self._moving = self._unseen = False
+        """Whether something had moved at the last poll, and at any since the last history."""
         self._asked = 0
         """How often since the last answer that could be read."""
 
@@ -72,17 +76,17 @@ class Watcher:
         brief = is_brief(completed.argv)
         digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
         before, now = self._snapshot, self._clock.monotonic()
-        again = False
+        moved = again = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
         else:
             snapshot = read(completed, self._memory)
+            moved = before is not None and _PLACEMENT(snapshot) != _PLACEMENT(before)
             if brief and before is not None:
-                again = _PLACEMENT(snapshot) != _PLACEMENT(before)
-                history = _left(before, snapshot) if again else before.history
+                history = _left(before, snapshot) if moved else before.history
                 snapshot = replace(snapshot, history=history)
         if not brief:  # and it could be read
-            self._due = now + HISTORY_INTERVAL
+            self._whole, self._due = now, now + HISTORY_INTERVAL
             # What was removed is remembered for a moment, and then forgotten with no other sign.
             strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
             again = bool(strays)
@@ -91,7 +95,11 @@ class Watcher:
         # After polls that failed sight comes first, which takes less, and the history next.
         missed = self._asked > 1
         self._asked = 0
-        if again or (brief and missed) or now < self._settled:
+        self._unseen = brief and (moved or self._unseen)
+        keeps_moving = moved and self._moving and now < self._whole + MOVING_INTERVAL
+        self._moving = moved
+        rests = self._unseen and not keeps_moving
+        if again or rests or (brief and missed) or now < self._settled:
             self._due = -math.inf
         if before is not None and snapshot is not before:
             snapshot = _sharing(snapshot, before)

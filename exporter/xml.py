@@ -24,7 +24,7 @@ _FLAGS: dict[str | None, bool] = {
 }
 
 
-Context = TypeVar("Context")
+Found = TypeVar("Found")
 Value = TypeVar("Value")
 
 
@@ -74,8 +74,9 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._before: dict[bytes, tuple[Any, Any]] = {}
-        self._now: dict[bytes, tuple[Any, Any]] = {}
+        self._before: dict[bytes, tuple[Any, dict[str, Any]]] = {}
+        """What an element was read to, and what the reading looked up elsewhere."""
+        self._now: dict[bytes, tuple[Any, dict[str, Any]]] = {}
 
     @contextlib.contextmanager
     def document(self) -> Iterator[None]:
@@ -87,19 +88,24 @@ class Memory:
     def recall(
         self,
         element: etree._Element,
-        read: Callable[[etree._Element, Context], Value],
-        context: Context,
+        read: Callable[[etree._Element, Callable[[str], Found]], Value],
+        look_up: Callable[[str], Found],
     ) -> Value:
-        """Return what the element was read to in the same context, or else read it."""
+        """Return what the element was read to, or read it if what it looks up is not as it was."""
         key = hashlib.sha256(etree.tostring(element, with_tail=False)).digest()
-        known = self._before.get(key)
-        if known is not None and known[0] is context:
-            value: Value = known[1]
+        known, looked_up = self._before.get(key, (None, {}))
+        found = {name: look_up(name) for name in looked_up}
+        if known is not None and found == looked_up:
+            value: Value = known
         else:
-            value = read(element, context)
-            if known is not None and known[1] == value:
-                value = known[1]
-        self._now[key] = context, value
+            found = {}
+
+            def noted(name: str) -> Found:
+                found[name] = look_up(name)
+                return found[name]
+
+            value = read(element, noted)
+        self._now[key] = value, found
         return value
 
 

@@ -490,7 +490,7 @@ def test_of_a_node_that_is_only_named_nothing_is_said() -> None:
     flags = ("online", "standby", "standby_onfail", "maintenance", "pending", "unclean",
              "shutdown", "expected_up", "dc")  # fmt: skip
     assert not any(getattr(node, name) for name in flags)
-    assert (node.health, node.feature_set, node.resources_running) == (None, "", None)
+    assert (node.health, node.feature_set) == (None, "")
 
 
 HEALTHY = see.captured("live-2.1.5/01-healthy.xml")
@@ -531,6 +531,15 @@ class TestMemory:
     ) -> None:
         joined = HEALTHY.replace(b"<nodes>", b'<nodes><node name="new" online="true"/>')
         assert all(self.same(joined, memory, before))
+        busier = HEALTHY.replace(b'resources_running="', b'resources_running="1')
+        assert all(self.same(busier, memory, before))
+
+    def test_only_what_is_about_a_node_is_read_again_when_it_changed(
+        self, memory: Memory, before: tuple[Bundle, ...]
+    ) -> None:
+        guest = b'name="rabbitmq-bundle-0" id="rabbitmq-bundle-0" online="'
+        lost = HEALTHY.replace(guest + b"true", guest + b"false")
+        assert self.same(lost, memory, before) == [True, False, True, True]
 
     def test_a_document_that_is_refused_changes_nothing(
         self, memory: Memory, before: tuple[Bundle, ...]

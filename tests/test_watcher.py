@@ -14,7 +14,7 @@ from exporter.command import Completed, SystemCommands
 from exporter.crm_mon import CrmMon
 from exporter.errors import PollError
 from exporter.model import Snapshot
-from exporter.watcher import FAILURE_SETTLES, HISTORY_INTERVAL, Watcher
+from exporter.watcher import FAILURE_SETTLES, HISTORY_INTERVAL, MOVING_INTERVAL, Watcher
 from tests.support import see
 from tests.support.cib import Cluster, Failure, controllers, galera
 from tests.support.states import HOSTS, NOW, STATES
@@ -161,6 +161,20 @@ def test_and_at_the_poll_after_something_changed(
     assert set(failures(look(watcher))) == {"s"}
     look(watcher)
     assert answers.brief == [False, True, False, True]
+
+
+def test_while_something_moves_at_every_poll_it_waits_until_that_rests_or_half_a_minute(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    look(watcher)
+    for number in range(7):
+        clock.tick(MOVING_INTERVAL / 3)
+        answers.answer = document(SOUND + OTHER, nodes="a" if number % 2 else "ab")
+        look(watcher)
+    assert answers.brief == [False, True, False, True, True, True, False, True]
+    for _ in range(3):
+        look(watcher)
+    assert answers.brief[8:] == [True, False, True]
 
 
 def test_what_is_remembered_of_a_removed_resource_is_asked_for_until_it_is_forgotten(

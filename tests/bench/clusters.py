@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from exporter.model import Role
@@ -13,6 +14,7 @@ from tests.support.cib import Node, cluster
 from tests.support.states import NOW
 
 _VALUE = 'name="pingd" value="{}"'
+_STARTED = re.compile(r'"(haproxy-[^"]*)_start_0" operation="start"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class Size:
 SIZES = (Size(4, 3, 3), Size(20, 3, 3), Size(100, 5, 16), Size(300, 8, 32))
 
 
+class Change(StrEnum):
+    """What may be another before each poll."""
+
+    VALUE = "a value"
+    """Of a node attribute that has a series of its own."""
+    REPLICA = "a replica"
+    """Of a bundle without a service: it stops, or starts."""
+
+
 class Cib:
     """The CIB of a cluster in a file that can be changed."""
 
@@ -49,6 +60,8 @@ class Cib:
         nodes = (replace(first, transient={"pingd": "100"}), *others)
         self._text = replace(made, nodes=nodes).xml(NOW)
         self.file.write_text(self._text, encoding="utf-8")
+        other = re.sub(_VALUE.format("100"), _VALUE.format("101"), self._text, count=1)
+        self._other = {Change.VALUE: other, Change.REPLICA: _one_less(self._text)}
         self._changes = 0
 
     def __str__(self) -> str:
@@ -59,14 +72,22 @@ class Cib:
         """What Pacemaker's commands need to read it."""
         return {**os.environ, "CIB_file": str(self.file), "LC_ALL": "C", "TZ": "UTC"}
 
-    def change(self) -> None:
-        """Give the status another value that has a series of its own; at once for who reads."""
+    def change(self, change: Change = Change.VALUE) -> None:
+        """Change it, or change it back; at once for who reads."""
         self._changes += 1
-        value = _VALUE.format(100 + self._changes % 2)
-        changed = re.sub(_VALUE.format("100"), value, self._text, count=1)
+        changed = self._other[change] if self._changes % 2 else self._text
         other = self.file.with_suffix(".new")
         other.write_text(changed, encoding="utf-8")
         other.replace(self.file)
+
+
+def _one_less(text: str) -> str:
+    """Let a replica be stopped that was started."""
+    started = _STARTED.search(text)
+    assert started
+    stopped = f'"{started[1]}_stop_0" operation="stop"'
+    without = re.sub(rf'<lrm_rsc_op id="{started[1]}_monitor_[^>]*>', "", text)
+    return without.replace(started[0], stopped)
 
 
 def observe(cib: Cib) -> Observation:

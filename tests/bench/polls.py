@@ -18,7 +18,7 @@ from exporter.clock import SystemClock
 from exporter.collectors import Collector
 from exporter.command import SystemCommands
 from exporter.poller import Poller, Site
-from tests.bench.clusters import SIZES, Cib, Size, cibs, observe
+from tests.bench.clusters import SIZES, Change, Cib, Size, cibs, observe
 from tests.bench.measure import AS_A_SERVICE, cpu_of_command, say, table
 from tests.support.see import need
 
@@ -104,7 +104,7 @@ class Costs:
     polls: list[float]
 
 
-def costs(cib: Cib, rounds: int, *, change: bool) -> Costs:
+def costs(cib: Cib, rounds: int, change: Change | None) -> Costs:
     """Measure in turn, so that noise hits all alike."""
     found = Costs([], [], [])
     path, environment = need("crm_mon"), cib.environment
@@ -113,14 +113,14 @@ def costs(cib: Cib, rounds: int, *, change: bool) -> Costs:
             exporter.poll()
         for _ in range(rounds):
             if change:
-                cib.change()
+                cib.change(change)
             found.bare.append(cpu_of_command((path, *BARE), environment))
             found.asked.append(cpu_of_command((path, *OURS), environment))
             found.polls.append(exporter.poll())
     return found
 
 
-def _row(cib: Cib, found: Costs, *, change: bool) -> tuple[str, ...]:
+def _row(cib: Cib, found: Costs, change: Change | None) -> tuple[str, ...]:
     bare, asked = statistics.median(found.bare), statistics.median(found.asked)
     ratio = sum(found.polls) / sum(found.bare)
     to_asked = sum(found.polls) / sum(found.asked)
@@ -129,7 +129,7 @@ def _row(cib: Cib, found: Costs, *, change: bool) -> tuple[str, ...]:
         reached, goal = to_asked, GOAL_WITH_PROBES
     verdict = f"{goal}: {'met' if reached <= goal else 'not met'}" if change else ""
     return (
-        str(cib), "yes" if change else "no", f"{bare:.3f} s", f"{asked:.3f} s",
+        str(cib), change or "no", f"{bare:.3f} s", f"{asked:.3f} s",
         f"{statistics.fmean(found.polls):.3f} s", f"{ratio:.2f}", f"{to_asked:.2f}", verdict,
     )  # fmt: skip
 
@@ -142,12 +142,12 @@ def report(largest: Size = SIZES[-1], share: float = 1) -> str:
             if cib.size.instances <= SIZES[2].instances:
                 observe(cib)
             by_size = ROUNDS_WITH_PROBES if cib.probes else ROUNDS
-            for change in (False, True):
-                say(f"polls: {cib}, {'changed' if change else 'unchanged'}")
+            for change in (None, *Change):
                 rounds = round(by_size[cib.size.instances] * share / (1 if change else 2))
-                if rounds == 0:
+                if rounds == 0 or (cib.probes and change is Change.REPLICA):
                     continue
-                rows.append(_row(cib, costs(cib, rounds, change=change), change=change))
+                say(f"polls: {cib}, changed: {change or 'no'}")
+                rows.append(_row(cib, costs(cib, rounds, change), change))
     heads = ("cluster", "changed", "crm_mon", "same request alone", "poll", "poll / crm_mon",
              "poll / same request", "goal")  # fmt: skip
     return table(heads, rows)

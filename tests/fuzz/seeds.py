@@ -49,7 +49,7 @@ _CIB = b"""<cib><configuration>
 
 
 def _everything() -> Snapshot:
-    host = Node("n1", "1", NodeType.MEMBER, online=True, health="green", resources_running=3)
+    host = Node("n1", "1", NodeType.MEMBER, online=True, health="green")
     guest = Node("b-0", "b-0", NodeType.GUEST, online=True)
 
     def resource(name: str, agent: str, role: Role, *nodes: Node) -> Resource:
@@ -84,6 +84,7 @@ def _everything() -> Snapshot:
         bans=(Ban("cli-ban-b", "b", "n1", -1_000_000), Ban("l", "m", "n1", -5, promoted_only=True)),
         tickets=(Ticket("t", granted=True, standby=False),),
         attributes=(NodeAttribute("n1", "pingd", "10", 10),),
+        resources_running={"n1": 3},
     )  # fmt: skip
 
 

@@ -143,7 +143,6 @@ def nodes(
         dc=BOOLEANS,
         health=st.none() | st.sampled_from(["green", "yellow", "red", "unknown"]),
         feature_set=st.sampled_from(["", "3.16.2", "<3.15.1"]),
-        resources_running=st.none() | COUNTS,
     )
 
 
@@ -359,6 +358,9 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         tickets=tuple(draw(st.lists(TICKETS, max_size=2))),
         attributes=tuple(draw(_attributes(node_names))),
         unreadable_times=unreadable,
+        resources_running=draw(
+            st.fixed_dictionaries({}, optional={node.name: COUNTS for node in known})
+        ),
     )
 
 

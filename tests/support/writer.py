@@ -102,7 +102,7 @@ class _Writer:
         self._summary(root, snapshot.cluster)
         nodes = self._section(root, "nodes", snapshot.nodes)
         for node in snapshot.nodes:
-            self._node(nodes, node)
+            self._node(nodes, node, snapshot.resources_running.get(node.name))
         resources = self._section(root, "resources", (*snapshot.bundles, *snapshot.instances))
         for bundle in snapshot.bundles:
             self._bundle(resources, bundle)
@@ -169,7 +169,7 @@ class _Writer:
         }
         _add(summary, "cluster_options", **options)
 
-    def _node(self, parent: etree._Element, node: Node) -> None:
+    def _node(self, parent: etree._Element, node: Node, running: int | None) -> None:
         guest = node.type is NodeType.GUEST
         modern = not self._legacy
         _add(
@@ -188,7 +188,7 @@ class _Writer:
             shutdown=node.shutdown,
             expected_up=node.expected_up,
             is_dc=node.dc,
-            resources_running=node.resources_running,
+            resources_running=running,
             type=NodeType.REMOTE if guest else node.type,
             id_as_resource=f"{node.name}-container" if guest else None,
         )
