@@ -99,7 +99,7 @@ def requests(collectors: Collection[Collector]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def shortened(request: tuple[str, ...]) -> tuple[str, ...]:
+def _shortened(request: tuple[str, ...]) -> tuple[str, ...]:
     """Leave what nodes remember of resources out of a request."""
     return tuple(argument.replace(f",{_HISTORY}", "") for argument in request)
 
@@ -140,7 +140,7 @@ class CrmMon:
         """
         deadline = time.monotonic() + timeout
         for request in self._requests:
-            arguments = shortened(request) if brief else request
+            arguments = _shortened(request) if brief else request
             completed = self._commands.run(
                 (self._path, *arguments), max(0.0, deadline - time.monotonic())
             )
@@ -196,8 +196,8 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
     memory = memory or Memory()
     with memory.document():
         listed = root.find("nodes")
-        known = None if listed is None else memory.recall(listed, _nodes, lambda _: None)
-        nodes, running = known or ({}, {})
+        told = None if listed is None else memory.recall(listed, _nodes, lambda _: None)
+        nodes, running = told or ({}, {})
         found = root.iterfind("resources//bundle")
         bundles = tuple(memory.recall(element, _bundle, nodes.get) for element in found)
     _refuse_repeated(bundles)

@@ -49,8 +49,8 @@ class Watcher:
         self._snapshot: Snapshot | None = None
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
-        self._due = self._settled = self._whole = -math.inf
-        """When the next history is due, until when one is at every poll, and when the last came."""
+        self._due = self._settled = self._history_at = -math.inf
+        """When the next history is due, until when one is at every poll, when the last came."""
         self._moving = self._unseen = False
         """Whether something had moved at the last poll, and at any since the last history."""
         self._asked = 0
@@ -64,7 +64,8 @@ class Watcher:
 
         """
         self._asked += 1
-        return self._crm_mon.ask(timeout, brief=self._clock.monotonic() < self._due)
+        brief = self._asked > 1 or self._clock.monotonic() < self._due
+        return self._crm_mon.ask(timeout, brief=brief)
 
     def read(self, completed: Completed) -> Snapshot:
         """Turn what crm_mon left into a snapshot: the one before, if nothing changed.
@@ -86,7 +87,7 @@ class Watcher:
                 history = _left(before, snapshot) if moved else before.history
                 snapshot = replace(snapshot, history=history)
         if not brief:  # and it could be read
-            self._whole, self._due = now, now + HISTORY_INTERVAL
+            self._history_at, self._due = now, now + HISTORY_INTERVAL
             # What was removed is remembered for a moment, and then forgotten with no other sign.
             strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
             again = bool(strays)
@@ -96,11 +97,12 @@ class Watcher:
         missed = self._asked > 1
         self._asked = 0
         self._unseen = brief and (moved or self._unseen)
-        keeps_moving = moved and self._moving and now < self._whole + MOVING_INTERVAL
+        keeps_moving = moved and self._moving
         self._moving = moved
-        rests = self._unseen and not keeps_moving
-        if again or rests or (brief and missed) or now < self._settled:
+        if again or (brief and missed) or now < self._settled:
             self._due = -math.inf
+        elif self._unseen:
+            self._due = self._history_at + MOVING_INTERVAL if keeps_moving else -math.inf
         if before is not None and snapshot is not before:
             snapshot = _sharing(snapshot, before)
         if snapshot is not before:

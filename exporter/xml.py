@@ -68,9 +68,10 @@ def free_in_pieces(root: etree._Element) -> None:
 
 
 class Memory:
-    """What elements of the document before were read to: what is written as it was stays the same.
+    """What elements of the document before were read to.
 
-    Not read again, and the same object: equality, and what follows from it, is known at once.
+    What is written as it was, and refers to what is as it was, is not read again, and is the same
+    object: equality, and what follows from it, is known at once.
     """
 
     def __init__(self) -> None:

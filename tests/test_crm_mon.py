@@ -10,7 +10,7 @@ from exporter import crm_mon
 from exporter.command import Completed
 from exporter.errors import Outcome, PollError
 from exporter.model import Bundle, Cluster, NodeType, Replica, Role, Snapshot
-from exporter.xml import MalformedError, Memory
+from exporter.xml import MalformedError, Memory, free_in_pieces, parse_document
 from tests.support import see
 
 NODES = """
@@ -230,7 +230,7 @@ class TestTolerated:
         assert crm_mon.parse(nested).bundles == crm_mon.parse(data).bundles
 
     def test_of_two_nodes_of_one_name_the_one_that_is_online_counts(self) -> None:
-        stale = '<node name="c0" id="9" online="false" type="member"/>'
+        stale = '<node name="c0" id="9" online="false" type="member" resources_running="7"/>'
         for order in (
             NODES.replace("<nodes>", f"<nodes>{stale}"),
             NODES.replace("</", stale + "</"),
@@ -238,6 +238,7 @@ class TestTolerated:
             snapshot = crm_mon.parse(document(order))
             (node,) = (node for node in snapshot.nodes if node.name == "c0")
             assert (node.id, node.online) == ("1", True)
+            assert "c0" not in snapshot.resources_running
 
     def test_booleans_in_all_spellings_of_pacemaker(self) -> None:
         for text in ("true", "TRUE", "on", "yes", "y", "1"):
@@ -494,6 +495,13 @@ def test_of_a_node_that_is_only_named_nothing_is_said() -> None:
 
 
 HEALTHY = see.captured("live-2.1.5/01-healthy.xml")
+
+
+def test_a_document_that_was_read_is_emptied_below_its_sections() -> None:
+    root = parse_document(HEALTHY, "crm_mon")
+    assert root.findall("*/*/*")
+    free_in_pieces(root)
+    assert not any(len(element) or element.attrib for element in root.iterfind("*/*"))
 
 
 class TestMemory:

@@ -317,6 +317,7 @@ def test_the_document_of_a_state(tmp_path: Path) -> None:
         "connection",
         "service",
     ]
+    assert [node["resources_running"] for node in told["nodes"][:3]] == [9, 9, 8]
     assert told["trusted"] is True
     assert {"subject": "node", "name": "controller-2"}.items() <= told["problems"][0].items()
 

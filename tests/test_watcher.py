@@ -171,7 +171,7 @@ def test_while_something_moves_at_every_poll_it_waits_until_that_rests_or_half_a
         clock.tick(MOVING_INTERVAL / 3)
         answers.answer = document(SOUND + OTHER, nodes="a" if number % 2 else "ab")
         look(watcher)
-    assert answers.brief == [False, True, False, True, True, True, False, True]
+    assert answers.brief == [False, True, False, True, True, False, True, True]
     for _ in range(3):
         look(watcher)
     assert answers.brief[8:] == [True, False, True]
@@ -220,14 +220,17 @@ def test_a_failure_is_told_though_its_output_is_known(watcher: Watcher, answers:
 def test_the_history_is_asked_for_until_it_could_be_read(
     watcher: Watcher, answers: Answers
 ) -> None:
-    answers.answer = document(SOUND)[:-10]
     for _ in range(2):
+        answers.answer = document(SOUND)[:-10]
         with pytest.raises(PollError):
             look(watcher)
+        answers.answer = document()
+        look(watcher)
     answers.answer = document(SOUND)
     assert set(failures(look(watcher))) == {"r"}
     look(watcher)
-    assert answers.brief == [False, False, False, True]
+    # Between those that fail there is sight.
+    assert answers.brief == [False, True, False, True, False, True]
 
 
 def test_after_polls_that_failed_sight_comes_first_and_then_the_history(

@@ -39,7 +39,7 @@ SECTIONS = {
         " crm_mon alone asked for what the exporter wants. Measured in turn, a read of the CIB"
         " included where one is due at a poll every 10 s. With probes: every node remembers every"
         " resource. Changed: a value of the status that has a series; or a replica of a bundle"
-        " stops, and starts again, so that the histories are asked for at every poll, too.",
+        " stops, and starts again, so that something has moved at every poll.",
         lambda largest, quick: polls.report(largest, 0.25 if quick else 1),
     ),
     "stages": Section(

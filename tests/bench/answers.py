@@ -1,12 +1,10 @@
 """Stand-ins for crm_mon that cost next to nothing: what is left is the exporter's own."""
 
-import subprocess
 from pathlib import Path
 
-from exporter import crm_mon
-from exporter.collectors import Collector
+from exporter.crm_mon import CrmMon
 from tests.bench.clusters import Cib
-from tests.support.see import need
+from tests.support.see import need, real_commands
 
 
 def _script(directory: Path, name: str, text: str) -> Path:
@@ -21,9 +19,7 @@ def answer(cib: Cib, *, brief: bool = False) -> bytes:
 
     Or for everything but the histories, as at most polls.
     """
-    request = crm_mon.requests(frozenset(Collector))[0]
-    argv = (need("crm_mon"), *(crm_mon.shortened(request) if brief else request))
-    return subprocess.run(argv, env=cib.environment, capture_output=True, check=True).stdout
+    return CrmMon(real_commands(cib.file), need("crm_mon")).ask(600, brief=brief).stdout
 
 
 def hangs_after_one(directory: Path, cib: Cib) -> Path:

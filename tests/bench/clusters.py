@@ -62,7 +62,7 @@ class Cib:
         self.file.write_text(self._text, encoding="utf-8")
         other = re.sub(_VALUE.format("100"), _VALUE.format("101"), self._text, count=1)
         self._other = {Change.VALUE: other, Change.REPLICA: _one_less(self._text)}
-        self._changes = 0
+        self._is_changed = False
 
     def __str__(self) -> str:
         return f"{self.size}{' with probes' if self.probes else ''}"
@@ -74,8 +74,8 @@ class Cib:
 
     def change(self, change: Change = Change.VALUE) -> None:
         """Change it, or change it back; at once for who reads."""
-        self._changes += 1
-        changed = self._other[change] if self._changes % 2 else self._text
+        changed = self._text if self._is_changed else self._other[change]
+        self._is_changed = not self._is_changed
         other = self.file.with_suffix(".new")
         other.write_text(changed, encoding="utf-8")
         other.replace(self.file)

@@ -33,23 +33,23 @@ half an hour, with one read of the CIB."""
 ROUNDS_WITH_PROBES = {12: 60, 60: 60, 500: 12, 2400: 1}
 
 
-class _Minutes(SystemClock):
-    """A clock on which a poll's beat has passed when the next is made."""
+class _Beats(SystemClock):
+    """A clock on which nothing takes time, and the next poll's beat comes when that is made."""
 
     def __init__(self) -> None:
-        self._ahead = 0.0
+        self._now = super().monotonic()
 
     def skip(self) -> None:
-        self._ahead += INTERVAL
+        self._now += INTERVAL
 
     def monotonic(self) -> float:
-        return super().monotonic() + self._ahead
+        return self._now
 
 
 def polling() -> None:
     """In a process of its own: poll whenever a line comes, and say the CPU seconds of it."""
     let_scrapes_through()
-    clock = _Minutes()
+    clock = _Beats()
     commands = SystemCommands(os.environ, threading.Event())
     site = Site(commands, crm_node="echo")  # there is no cluster to ask; it prints some name
     poller = Poller(site, clock, interval=INTERVAL, timeout=600)

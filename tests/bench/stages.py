@@ -22,7 +22,7 @@ from tests.bench.answers import answer
 from tests.bench.clusters import SIZES, Cib, Size, observe
 from tests.bench.measure import cpu_of_command, exponent, medians, say, table
 from tests.bench.polls import BARE
-from tests.support.see import need, real_commands
+from tests.support.see import need
 
 
 class Theirs:
@@ -83,7 +83,7 @@ def stages(size: Size, rounds: int = 7) -> Stages:
         cib = Cib(Path(name), size)
         seen = observe(cib)
         data = answer(cib)
-        brief = crm_mon.CrmMon(real_commands(cib.file), need("crm_mon")).ask(60, brief=True).stdout
+        brief = answer(cib, brief=True)
         argv = (need("crm_mon"), *BARE)
         command = statistics.median(cpu_of_command(argv, cib.environment) for _ in range(3))
     seen = Observation(seen.snapshot, seen.configuration, History().after(seen.snapshot))
