@@ -55,7 +55,9 @@ SECTIONS = {
         " three runs in turn; nginx serves the same bytes from a file, compressed beforehand. Then"
         " medians of whole requests over new connections; then, at the largest size, ten scrapers"
         " that pause 10 to 30 ms between requests while the exporter is busy, and how an nginx"
-        " fares then, which such scrapers ask on the same machine: for want of CPU time alone.",
+        " fares then, which such scrapers ask on the same machine: for want of CPU time alone. A"
+        " replica stops or starts every second meanwhile. Without a crm_mon: one that takes no"
+        " time, as no real one does.",
         lambda largest, _: scrapes.report(largest),
     ),
     "largest": Section(

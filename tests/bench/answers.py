@@ -23,8 +23,8 @@ def answer(cib: Cib, *, brief: bool = False) -> bytes:
 
 
 def hangs_after_one(directory: Path, cib: Cib) -> Path:
-    """It answers once, and never again."""
-    saved, answered = directory / "one.xml", directory / "answered"
+    """It answers each exporter once, and never again."""
+    saved, answered = directory / "one.xml", directory / "answered-$PPID"
     saved.write_bytes(answer(cib))
     return _script(
         directory,

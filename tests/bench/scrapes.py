@@ -3,8 +3,9 @@
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, start_http_server
 
 from tests.bench.answers import hangs_after_one, prints_two_in_turn
-from tests.bench.clusters import SIZES, Cib, Size, observe
+from tests.bench.clusters import SIZES, Change, Cib, Size, observe
 from tests.bench.load import Latency, latency, nginx, publish, seconds_of_scrapes
 from tests.bench.measure import AS_A_SERVICE, say, table
 from tests.bench.stages import Theirs
@@ -24,6 +25,8 @@ GOALS = {1: 3, 10: 5}
 """How many times nginx's p50 with one connection, its p99 with ten."""
 GOALS_AGAINST_PEER = {Size(4, 3, 3): 50, Size(100, 5, 16): 300}
 GOAL_UNAFFECTED = 1.5
+ROUNDS = 3
+"""In turn; what counts is the median."""
 PAUSE = 10
 """Milliseconds, and up to three times as many, between the scrapes of one of ten."""
 
@@ -89,20 +92,21 @@ class Load:
 LOADS = [Load(encoding, connections) for encoding in ENCODINGS for connections in GOALS]
 
 
+def _median(taken: Sequence[Latency]) -> Latency:
+    return Latency(
+        round(statistics.median(one.p50 for one in taken)),
+        round(statistics.median(one.p99 for one in taken)),
+    )
+
+
 def _against_nginx(size: Size, urls: tuple[str, str], seconds: int) -> Iterator[tuple[str, ...]]:
     for load in LOADS:
         say(f"scrapes: {size}, {load}")
         taken: list[list[Latency]] = [[], []]
-        for _ in range(3):
+        for _ in range(ROUNDS):
             for url, of_server in zip(urls, taken, strict=True):
                 of_server.append(latency(url, load.encoding, load.connections, seconds))
-        ours, theirs = (
-            Latency(
-                round(statistics.median(one.p50 for one in of_server)),
-                round(statistics.median(one.p99 for one in of_server)),
-            )
-            for of_server in taken
-        )
+        ours, theirs = map(_median, taken)
         goal = GOALS[load.connections]
         ratio = ours.p50 / theirs.p50 if load.connections == 1 else ours.p99 / theirs.p99
         verdict = f"{'p50' if load.connections == 1 else 'p99'} {goal}:"
@@ -145,6 +149,24 @@ def servers(largest: Size = SIZES[-1], seconds: int = 1) -> str:
     return table(heads, fast) + "\n" + table(others, slow)
 
 
+@contextmanager
+def _changing(cib: Cib) -> Iterator[None]:
+    """A replica stops, and starts again, from second to second."""
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.wait(1):
+            cib.change(Change.REPLICA)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def disturbed(size: Size = SIZES[-1], seconds: int = 10) -> str:
     """Ten scrapers that pause, in the states that could hold them up.
 
@@ -162,22 +184,27 @@ def disturbed(size: Size = SIZES[-1], seconds: int = 10) -> str:
                 "--poll.interval=100ms",
                 f"--crm_mon.path={hangs_after_one(directory, cib)}",
             ),
-            "crm_mon runs, poll after poll": ("--poll.interval=1ms",),
-            "parsing and rendering without a pause": (
+            "poll after poll, each with a change": ("--poll.interval=1ms",),
+            "the same without a crm_mon": (
                 "--poll.interval=1ms",
                 f"--crm_mon.path={prints_two_in_turn(directory, cib)}",
             ),
         }
-        for way, flags in ways.items():
+        taken: dict[str, list[list[Latency]]] = {way: [] for way in ways}
+        for way in [*ways] * ROUNDS:
             say(f"scrapes: {way}")
-            with _exporter(cib, directory, *flags) as (url, _):
+            with _exporter(cib, directory, *ways[way]) as (url, _), _changing(cib):
                 publish(directory, "page", get(url))
                 time.sleep(1)
-                found = [
-                    latency(server, encoding, 10, seconds, pause=PAUSE)
-                    for encoding in ENCODINGS
-                    for server in (url, f"{base}/page")
-                ]
+                taken[way].append(
+                    [
+                        latency(server, encoding, 10, seconds, pause=PAUSE)
+                        for encoding in ENCODINGS
+                        for server in (url, f"{base}/page")
+                    ]
+                )
+        for way, rounds in taken.items():
+            found = [_median(of_one) for of_one in zip(*rounds, strict=True)]
             healthy = healthy or found
             plain, nginx_plain, packed, nginx_packed = (
                 one.p99 / usual.p99 for one, usual in zip(found, healthy, strict=True)
