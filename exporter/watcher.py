@@ -49,10 +49,7 @@ class Watcher:
         self._snapshot: Snapshot | None = None
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
-        self._due = self._settled = self._history_at = -math.inf
-        """When the next history is due, until when one is at every poll, when the last came."""
-        self._moving = self._unseen = False
-        """Whether something had moved at the last poll, and at any since the last history."""
+        self._histories = _Histories()
         self._asked = 0
         """How often since the last answer that could be read."""
 
@@ -63,8 +60,9 @@ class Watcher:
             PollError: it could not be run to its end.
 
         """
+        # After polls that failed sight comes first, which takes less, and the history next.
+        brief = self._asked > 0 or self._clock.monotonic() < self._histories.due
         self._asked += 1
-        brief = self._asked > 1 or self._clock.monotonic() < self._due
         return self._crm_mon.ask(timeout, brief=brief)
 
     def read(self, completed: Completed) -> Snapshot:
@@ -76,39 +74,63 @@ class Watcher:
         """
         brief = is_brief(completed.argv)
         digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
-        before, now = self._snapshot, self._clock.monotonic()
-        moved = again = False
+        before = self._snapshot
+        moved = failed = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
         else:
             snapshot = read(completed, self._memory)
-            moved = before is not None and _PLACEMENT(snapshot) != _PLACEMENT(before)
-            if brief and before is not None:
-                history = _left(before, snapshot) if moved else before.history
-                snapshot = replace(snapshot, history=history)
-        if not brief:  # and it could be read
-            self._history_at, self._due = now, now + HISTORY_INTERVAL
-            # What was removed is remembered for a moment, and then forgotten with no other sign.
-            strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
-            again = bool(strays)
-        if before is not None and snapshot.failed_actions != before.failed_actions:
-            self._settled = now + FAILURE_SETTLES
-        # After polls that failed sight comes first, which takes less, and the history next.
-        missed = self._asked > 1
+            if before is not None:
+                moved = _PLACEMENT(snapshot) != _PLACEMENT(before)
+                failed = snapshot.failed_actions != before.failed_actions
+                if brief:
+                    history = _left(before, snapshot) if moved else before.history
+                    snapshot = replace(snapshot, history=history)
+                snapshot = _sharing(snapshot, before)
+        # What was removed is remembered for a moment, and then forgotten with no other sign.
+        strays = not brief and bool({e.resource for e in snapshot.history} - _resources(snapshot))
+        again = strays or (brief and self._asked > 1)
+        now = self._clock.monotonic()
+        self._histories.answered(now, brief=brief, moved=moved, failed=failed, again=again)
         self._asked = 0
-        self._unseen = brief and (moved or self._unseen)
-        keeps_moving = moved and self._moving
-        self._moving = moved
-        if again or (brief and missed) or now < self._settled:
-            self._due = -math.inf
-        elif self._unseen:
-            self._due = self._history_at + MOVING_INTERVAL if keeps_moving else -math.inf
-        if before is not None and snapshot is not before:
-            snapshot = _sharing(snapshot, before)
         if snapshot is not before:
             self._digests.clear()
         self._snapshot, self._digests[brief] = snapshot, digest
         return snapshot
+
+
+class _Histories:
+    """When the next answer is due that has what nodes remember of resources."""
+
+    def __init__(self) -> None:
+        self.due = -math.inf
+        self._came = self._settled = -math.inf
+        """When the last came, and until when one is due at every poll."""
+        self._moving = self._unseen = False
+        """Whether something had moved at the last poll, and at any since the last came."""
+
+    def answered(self, now: float, *, brief: bool, moved: bool, failed: bool, again: bool) -> None:
+        """Plan on.
+
+        Args:
+            now: of a monotonic clock.
+            brief: the answer came without.
+            moved: something is placed or configured otherwise than in the answer before.
+            failed: an action failed since, or was cleaned up.
+            again: one is wanted at the next poll in any case.
+
+        """
+        if not brief:
+            self._came, self.due = now, now + HISTORY_INTERVAL
+        if failed:
+            self._settled = now + FAILURE_SETTLES
+        self._unseen = brief and (moved or self._unseen)
+        keeps_moving = moved and self._moving
+        self._moving = moved
+        if again or now < self._settled:
+            self.due = -math.inf
+        elif self._unseen:
+            self.due = self._came + MOVING_INTERVAL if keeps_moving else -math.inf
 
 
 def _sharing(snapshot: Snapshot, before: Snapshot) -> Snapshot:
