@@ -116,7 +116,7 @@ format: ## let ruff repair and format the code
 	$(call timed,tests/setup.sh venv dev && $(format))
 
 .PHONY: bench
-bench: ## measure into BENCHMARKS.md (a quarter of an hour, on a quiet machine); BENCH_ARGS="--quick polls"
+bench: ## measure into BENCHMARKS.md (25 minutes, on a quiet machine); BENCH_ARGS="--quick polls"
 	$(call timed,tests/setup.sh bench && $(bench))
 
 .PHONY: reference

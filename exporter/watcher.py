@@ -15,10 +15,11 @@ from exporter.model import ResourceHistory, Snapshot
 from exporter.xml import Memory
 
 HISTORY_INTERVAL = 120.0
-"""Seconds between answers with what nodes remember of resources, fail-counts included, which is
-half of an answer and up to a third of crm_mon's CPU time. Failed actions are in every answer."""
+"""Seconds after which the next poll is for an answer with what nodes remember of resources,
+fail-counts included, which is half of an answer and up to a third of crm_mon's CPU time. Failed
+actions are in every answer."""
 MOVING_INTERVAL = 30.0
-"""Seconds between them while something moves at poll after poll; once nothing does, one at once."""
+"""The same while something moves at poll after poll; once nothing does, one at once."""
 FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
