@@ -19,7 +19,10 @@ def answer(cib: Cib, *, brief: bool = False) -> bytes:
 
     Or for everything but the histories, as at most polls.
     """
-    return CrmMon(real_commands(cib.file), need("crm_mon")).ask(600, brief=brief).stdout
+    commands = real_commands(cib.file, **cib.environment)
+    completed = CrmMon(commands, need("crm_mon")).ask(600, brief=brief)
+    assert completed.status == 0, completed.stderr
+    return completed.stdout
 
 
 def hangs_after_one(directory: Path, cib: Cib) -> Path:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -19,6 +20,7 @@ from tests.bench.measure import AS_A_SERVICE, say, table
 from tests.bench.stages import Theirs
 from tests.support.programs import eventually, exporter_process, free_port, get, running
 from tests.support.see import need
+from tests.support.threads import again_and_again
 
 ENCODINGS = ("identity", "gzip")
 GOALS = {1: 3, 10: 5}
@@ -149,24 +151,6 @@ def servers(largest: Size = SIZES[-1], seconds: int = 1) -> str:
     return table(heads, fast) + "\n" + table(others, slow)
 
 
-@contextmanager
-def _changing(cib: Cib) -> Iterator[None]:
-    """A replica stops, and starts again, from second to second."""
-    done = threading.Event()
-
-    def change() -> None:
-        while not done.wait(1):
-            cib.change(Change.REPLICA)
-
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def disturbed(size: Size = SIZES[-1], seconds: int = 10) -> str:
     """Ten scrapers that pause, in the states that could hold them up.
 
@@ -191,9 +175,12 @@ def disturbed(size: Size = SIZES[-1], seconds: int = 10) -> str:
             ),
         }
         taken: dict[str, list[list[Latency]]] = {way: [] for way in ways}
+        stack.enter_context(
+            again_and_again(threading.Event(), 1, partial(cib.change, Change.REPLICA))
+        )
         for way in [*ways] * ROUNDS:
             say(f"scrapes: {way}")
-            with _exporter(cib, directory, *ways[way]) as (url, _), _changing(cib):
+            with _exporter(cib, directory, *ways[way]) as (url, _):
                 publish(directory, "page", get(url))
                 time.sleep(1)
                 taken[way].append(

@@ -6,10 +6,8 @@ import http.client
 import random
 import socket
 import struct
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -167,28 +165,3 @@ class Nuisance:
         client.sendall(f"{_HEAD}\r\n".encode())
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
-
-
-@contextlib.contextmanager
-def again_and_again(
-    stop: threading.Event, pause: float, does: Callable[[], None]
-) -> Iterator[None]:
-    """Do it in a thread of its own until told to stop; what fails there fails here."""
-    failures: list[BaseException] = []
-
-    def loop() -> None:
-        try:
-            while not stop.wait(pause):
-                does()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            failures.append(error)
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        if failures:
-            raise failures[0]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from tests.bench.measure import descriptors_of_process, status_of_process, table
 from tests.endurance import commands
-from tests.endurance.clients import Nuisance, Scraper, Seen, again_and_again
+from tests.endurance.clients import Nuisance, Scraper, Seen
 from tests.support.programs import eventually, exporter, exporter_process, get
 from tests.support.see import series
+from tests.support.threads import again_and_again
 
 TIMEOUT = 1.5
 """Seconds that a crm_mon gets. What blocks scrapes while it hangs would take them as long."""
