@@ -16,10 +16,15 @@ from tests.support.agreement import (
 
 _MOMENT = re.compile(r"(?m)^(  \* Last updated: .*|Status of pacemakerd: .*)\n")
 _SNAPSHOT = "pacemaker_exporter_snapshot_timestamp_seconds"
+_HISTORY = re.compile("resource_(failures|migration_threshold|last_failure_timestamp_seconds)")
+_POLLS_UNTIL_HISTORY = 3
+"""The last move, the first poll without one, and the one that brings the history (METRICS.md)."""
 
 
 def disagreements(node: Node, seconds: float = 60) -> list[str]:
     """Compare the page of a poll with texts that were the same before it began and after it ended.
+
+    What nodes remember of resources may come a few polls later, and no later.
 
     Raises:
         TimeoutError: the cluster never stood still for so long.
@@ -27,16 +32,22 @@ def disagreements(node: Node, seconds: float = 60) -> list[str]:
     """
     until = time.monotonic() + seconds
     before = _said(node)
+    polls = 0
     while time.monotonic() < until:
         page = _page_since(node, time.time(), until)
         after = _said(node)
         if after == before:
             plain, detailed, cib = after
-            return [
+            found = [
                 *disagreements_on_bundles(plain, detailed, page),
                 *disagreements_on_the_rest(plain, detailed, page),
                 *_disagreements_on_the_configuration(cib, page),
             ]
+            polls += 1
+            if polls == _POLLS_UNTIL_HISTORY or not all(map(_HISTORY.match, found)) or not found:
+                return found
+        else:
+            polls = 0
         before = after
     raise TimeoutError(f"{node}: no two answers of crm_mon were the same within {seconds} s")
 
