@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.model import Role
 from exporter.state import Observation
 from tests.support import see
-from tests.support.cib import Node, cluster
+from tests.support.cib import INFINITY, Bundle, Cluster, Failure, Node, cluster
 from tests.support.states import NOW
 
 _VALUE = 'name="pingd" value="{}"'
@@ -49,12 +49,16 @@ class Change(StrEnum):
 class Cib:
     """The CIB of a cluster in a file that can be changed."""
 
-    def __init__(self, directory: Path, size: Size, *, probes: bool = False) -> None:
-        """Write it. With probes every member remembers every resource."""
+    def __init__(
+        self, directory: Path, size: Size, *, probes: bool = False, troubled: bool = False
+    ) -> None:
+        """Write it. With probes members remember all resources; troubled, no bundle is well."""
         self.size = size
         self.probes = probes
         self.file = directory / f"{size}{'-probes' if probes else ''}.xml"
         made = cluster(size.bundles, size.replicas, size.hosts, probes=probes)
+        if troubled:
+            made = _in_trouble(made)
         first, *others = made.nodes
         assert isinstance(first, Node)
         nodes = (replace(first, transient={"pingd": "100"}), *others)
@@ -79,6 +83,19 @@ class Cib:
         other = self.file.with_suffix(".new")
         other.write_text(changed, encoding="utf-8")
         other.replace(self.file)
+
+
+def _in_trouble(healthy: Cluster) -> Cluster:
+    """Of each bundle let a replica have failed and be back, one have failed, and one be stopped."""
+    resources = tuple(
+        resource.but(0, role_since=-20, failures=(Failure(rc=7, at=-40, count=2),))
+        .but(1, failures=(Failure("start", count=INFINITY),))
+        .but(2, host=None, role="stopped", left=resource.replicas[2].host)
+        if isinstance(resource, Bundle)
+        else resource
+        for resource in healthy.resources
+    )
+    return replace(healthy, resources=resources)
 
 
 def _one_less(text: str) -> str:

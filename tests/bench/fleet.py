@@ -1,7 +1,7 @@
 """One real Prometheus with the shipped rules over many clusters of three exporters each.
 
-The pages of all exporters are served by one process: that of a healthy 4x3 cluster, as the exporter
-makes it, with times that go on.
+The pages of all exporters are served by one process: that of a 4x3 cluster, as the exporter makes
+it, with times that go on; in the last fleet no bundle of any cluster is well.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ _REFERENCE_RULES = {
 _TIMES = re.compile(rb"(_timestamp_seconds(?:\{[^}]*\})?) ([0-9.]+)")
 
 
-def _page(directory: Path) -> bytes:
+def _page(directory: Path, *, troubled: bool) -> bytes:
     """What an exporter shows."""
-    cib = Cib(directory, SIZES[0])
+    cib = Cib(directory, SIZES[0], troubled=troubled)
     with exporter(directory, "--poll.interval=1h", "--poll.max-age=2h", **cib.environment) as base:
         return get(f"{base}/metrics")
 
@@ -115,6 +115,8 @@ class Fleet:
     """Megabytes."""
     cpu: float
     """Of one CPU."""
+    alerts: int
+    """Pending or firing at the end."""
 
 
 def _rules(server: Prometheus) -> dict[str, float]:
@@ -127,13 +129,13 @@ def _rules(server: Prometheus) -> dict[str, float]:
     return found
 
 
-def fleet(clusters: int, rounds: int) -> Fleet:
+def fleet(clusters: int, rounds: int, *, troubled: bool = False) -> Fleet:
     """Let Prometheus scrape and evaluate for some rounds after the first."""
-    say(f"fleet: {clusters} clusters")
+    say(f"fleet: {clusters} clusters{' in trouble' if troubled else ''}")
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         page, port = directory / "page", free_port()
-        page.write_bytes(_page(directory))
+        page.write_bytes(_page(directory, troubled=troubled))
         argv = [sys.executable, "-m", "tests.bench.fleet", str(page), str(port)]
         reference = directory / "reference.rules.yml"
         reference.write_text(json.dumps(_REFERENCE_RULES), encoding="utf-8")
@@ -161,20 +163,22 @@ def fleet(clusters: int, rounds: int) -> Fleet:
             ]
             return Fleet(
                 clusters, int(series), scrape * 1000, taken, counted,
-                status_of_process(server.pid, "VmRSS") / 1024, cpu,
+                status_of_process(server.pid, "VmRSS") / 1024, cpu, len(server.query("ALERTS")),
             )  # fmt: skip
 
 
 def report(fleets: tuple[int, ...] = FLEETS, rounds: int = 6) -> str:
     """Prometheus by size of the fleet, and the dearest rules."""
     found = [fleet(clusters, rounds) for clusters in fleets]
+    troubled = fleet(fleets[-1], rounds, troubled=True)
     whole = table(
-        ("clusters", "exporters", "series", "scrape, median", "all rules", "resident", "CPU"),
+        ("clusters", "exporters", "series", "alerts", "scrape, median", "all rules", "resident",
+         "CPU"),
         [
-            (one.clusters, one.clusters * NODES, one.series, f"{one.scrape:.1f} ms",
+            (one.clusters, one.clusters * NODES, one.series, one.alerts, f"{one.scrape:.1f} ms",
              f"{sum(map(statistics.median, one.rules.values())):.2f} s",
              f"{one.resident:.0f} MB", f"{one.cpu:.0%}")
-            for one in found
+            for one in (*found, troubled)
         ],
     )  # fmt: skip
     rules = {rule: [min(one.rules[rule]) for one in found] for rule in found[-1].rules}
