@@ -7,15 +7,18 @@ prometheus_client's parsers check it in the tests.
 
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain, repeat
 from typing import TypeVar
 
 from exporter.metrics import Family, Kind
 
 GZIP_LEVEL = 1
 """The text repeats itself so much that higher levels cost more than the bytes they save."""
+_NOTHING = repeat((object(), ""))
+"""Parts, and their lines, that there are none of: equal to no other."""
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 
 Source = TypeVar("Source")
@@ -39,14 +42,16 @@ class Block:
     name: str
     kind: Kind
     help: str
-    lines: str
-    part: object
+    parts: tuple[object, ...] = ()
     """What it was rendered of."""
+    lines: tuple[str, ...] = ()
+    """Those of each part."""
 
-    def text(self, form: Format) -> str:
-        """Return it in a format: OpenMetrics heads a counter without its _total."""
+    def text(self, form: Format) -> Iterator[str]:
+        """Yield it in a format: OpenMetrics heads a counter without its _total."""
         name = self.name.removesuffix("_total") if form is Format.OPENMETRICS else self.name
-        return f"# HELP {name} {self.help}\n# TYPE {name} {self.kind}\n{self.lines}"
+        yield f"# HELP {name} {self.help}\n# TYPE {name} {self.kind}\n"
+        yield from self.lines
 
     def answers_to(self, names: frozenset[str]) -> bool:
         """Whether one of the names is this family's, as either format has it."""
@@ -58,24 +63,30 @@ def render(
 ) -> tuple[Block, ...]:
     """Render families, each to a block; one without samples leaves none.
 
-    Of the blocks before, those stay whose part of the source is as it was.
+    Of the blocks before, the lines of those parts stay that are what they were, and where.
     """
-    escaped, written = _Escaped(), _Written()
+    writer = _Writer()
     known = {block.name: block for block in before}
     blocks = []
     for family in families:
-        part = family.part(source)
-        block = known.get(family.name)
-        if block is None or block.part != part:
-            block = _block(family, part, escaped, written)
-        if block.lines:
+        block = known.get(family.name, Block(family.name, family.kind, family.help))
+        parts = tuple(family.parts(source))
+        if block.parts != parts:
+            pattern = _pattern(family)
+            there = zip(block.parts, block.lines, strict=True)
+            lines = tuple(
+                lines if part == was else writer.lines(pattern, family.collect(part))
+                for part, (was, lines) in zip(parts, chain(there, _NOTHING), strict=False)
+            )
+            block = replace(block, parts=parts, lines=lines)
+        if any(block.lines):
             blocks.append(block)
     return tuple(blocks)
 
 
 def join(blocks: Iterable[Block], form: Format) -> bytes:
     """Join blocks to text, without what closes a page."""
-    return "".join(block.text(form) for block in blocks).encode()
+    return "".join(chain.from_iterable(block.text(form) for block in blocks)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +131,24 @@ EMPTY = Page.of(())
 """No cluster to be seen."""
 
 
-def _block(family: Family[Source], part: object, escaped: "_Escaped", written: "_Written") -> Block:
-    name, labels, samples = family.name, family.labels, family.collect(part)
-    if not labels:
-        lines = [f"{name} {written[value]}\n" for value in samples.values()]
-    else:
-        pattern = name + "{" + ",".join(f'{label}="%s"' for label in labels) + "} %s\n"
-        text = escaped.__getitem__
-        lines = [
-            pattern % (*map(text, values), written[value]) for values, value in samples.items()
-        ]
-    return Block(name, family.kind, family.help, "".join(lines), part)
+def _pattern(family: Family[Source]) -> str:
+    """Return the line of a sample, without the values."""
+    labels = ",".join(f'{label}="%s"' for label in family.labels)
+    return f"{family.name}{{{labels}}} %s\n" if labels else f"{family.name} %s\n"
+
+
+class _Writer:
+    """Writes samples; what repeats from one to the next is made to text once."""
+
+    def __init__(self) -> None:
+        self._label = _Escaped().__getitem__
+        self._number = _Written().__getitem__
+
+    def lines(self, pattern: str, samples: Mapping[tuple[str, ...], float]) -> str:
+        label, number = self._label, self._number
+        return "".join(
+            [pattern % (*map(label, labels), number(value)) for labels, value in samples.items()]
+        )
 
 
 class _Escaped(dict[str, str]):

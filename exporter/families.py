@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from itertools import repeat
 
 from exporter.collectors import Collector
 from exporter.errors import Outcome
-from exporter.history import History
+from exporter.history import Changes
 from exporter.metrics import Declarations, Sample
 from exporter.model import (
     Ban,
@@ -20,7 +21,6 @@ from exporter.model import (
     Node,
     NodeAttribute,
     NodeType,
-    Replica,
     Replicas,
     Resource,
     ResourceHistory,
@@ -41,29 +41,43 @@ def _configuration(seen: Observation) -> Configuration:
     return seen.configuration or Configuration("", {})
 
 
-# ---- The parts that families are about: each is rendered anew only when its part has changed ----
+def _bundles_configured(seen: Observation) -> Iterator[tuple[str, BundleConfiguration]]:
+    """Yield what the CIB says of the bundles that crm_mon shows."""
+    configured = _configuration(seen).bundles
+    for bundle in seen.snapshot.bundles:
+        if bundle.id in configured:
+            yield bundle.id, configured[bundle.id]
 
-Bundles = tuple[Bundle, ...]
-BUNDLES = CLUSTER.about(lambda seen: seen.snapshot.bundles)
-BUNDLES_MAINTENANCE = CLUSTER.about(
-    lambda seen: (seen.snapshot.bundles, bool(seen.snapshot.cluster.maintenance_mode))
+
+def _in_maintenance(seen: Observation) -> bool:
+    return bool(seen.snapshot.cluster.maintenance_mode)
+
+
+# ---- The parts that families are about: of each, lines are made anew only when it has changed ----
+
+BUNDLE = CLUSTER.about_each(lambda seen: seen.snapshot.bundles)
+BUNDLE_MAINTENANCE = CLUSTER.about_each(
+    lambda seen: zip(seen.snapshot.bundles, repeat(_in_maintenance(seen)), strict=False)
 )
-BUNDLES_CONFIGURATION = CLUSTER.about(
-    lambda seen: (seen.snapshot.bundles, _configuration(seen).bundles)
+BUNDLE_CONFIGURATION = CLUSTER.about_each(_bundles_configured)
+BUNDLES_CONFIGURED = CLUSTER.about(lambda seen: _configuration(seen).bundles.keys())
+BUNDLE_HISTORY = CLUSTER.about_each(
+    lambda seen: ((bundle.id, seen.history.of(bundle.id)) for bundle in seen.snapshot.bundles)
 )
-CONFIGURATION = CLUSTER.about(_configuration)
-BUNDLES_HISTORY = CLUSTER.about(lambda seen: (seen.snapshot.bundles, seen.history))
 LOCAL_NODE = CLUSTER.about(lambda seen: seen.local_node)
 SUMMARY = CLUSTER.about(lambda seen: seen.snapshot.cluster)
 SUMMARY_NAME = CLUSTER.about(
     lambda seen: (seen.snapshot.cluster, _configuration(seen).cluster_name)
 )
-NODES = CLUSTER.about(lambda seen: seen.snapshot.nodes)
-NODES_RUNNING = CLUSTER.about(lambda seen: (seen.snapshot.nodes, seen.snapshot.resources_running))
-INSTANCES = CLUSTER.about(lambda seen: seen.snapshot.instances)
-INSTANCES_MAINTENANCE = CLUSTER.about(
-    lambda seen: (seen.snapshot.instances, bool(seen.snapshot.cluster.maintenance_mode))
+NODE = CLUSTER.about_each(lambda seen: seen.snapshot.nodes)
+NODE_RUNNING = CLUSTER.about_each(
+    lambda seen: (
+        (node.name, node.type, seen.snapshot.resources_running.get(node.name))
+        for node in seen.snapshot.nodes
+    )
 )
+INSTANCES = CLUSTER.about(lambda seen: seen.snapshot.instances)
+INSTANCES_MAINTENANCE = CLUSTER.about(lambda seen: (seen.snapshot.instances, _in_maintenance(seen)))
 RESOURCE_HISTORY = CLUSTER.about(lambda seen: (seen.snapshot.history, seen.snapshot.replicas))
 FAILED_ACTIONS = CLUSTER.about(lambda seen: (seen.snapshot.failed_actions, seen.snapshot.replicas))
 FENCING = CLUSTER.about(lambda seen: seen.snapshot.fencing or ())
@@ -75,24 +89,23 @@ VIEW = EXPORTER.about(lambda view: view)
 # ---- Bundles: one series per bundle ----
 
 
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_info",
     "Always 1: container engine and image of the bundle, agent and id of its primitive.",
     ("bundle", "engine", "image", "unique", "primitive", "primitive_id"),
 )
-def bundle_info(bundles: Bundles) -> Iterator[Sample]:
+def bundle_info(bundle: Bundle) -> Iterator[Sample]:
     """Everything about a bundle that is text."""
-    for b in bundles:
-        unique = "true" if b.unique else "false"
-        yield (b.id, b.engine, b.image, unique, b.primitive_agent, b.primitive_id), 1
+    unique = "true" if bundle.unique else "false"
+    primitive = bundle.primitive_agent, bundle.primitive_id
+    yield (bundle.id, bundle.engine, bundle.image, unique, *primitive), 1
 
 
 def _bundle_gauge(name: str, help_text: str, value: Callable[[Bundle], float]) -> None:
-    def samples(bundles: Bundles) -> Iterator[Sample]:
-        for bundle in bundles:
-            yield (bundle.id,), value(bundle)
+    def samples(bundle: Bundle) -> Iterator[Sample]:
+        yield (bundle.id,), value(bundle)
 
-    BUNDLES.gauge(name, help_text, ("bundle",))(samples)
+    BUNDLE.gauge(name, help_text, ("bundle",))(samples)
 
 
 _bundle_gauge(
@@ -119,18 +132,17 @@ _bundle_gauge(
 )
 
 
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_replicas_in_role",
     "Replicas by role of their service resource, whatever their health; the roles add up to"
     " pacemaker_bundle_replicas.",
     ("bundle", "role"),
 )
-def bundle_replicas_in_role(bundles: Bundles) -> Iterator[Sample]:
+def bundle_replicas_in_role(bundle: Bundle) -> Iterator[Sample]:
     """All ten roles: absence is not a value."""
-    for bundle in bundles:
-        roles = Counter(replica.role for replica in bundle.replicas)
-        for role in Role:
-            yield (bundle.id, role.value), roles[role]
+    roles = Counter(replica.role for replica in bundle.replicas)
+    for role in Role:
+        yield (bundle.id, role.value), roles[role]
 
 
 _bundle_gauge(
@@ -148,13 +160,11 @@ _bundle_gauge(
 def _configuration_gauge(
     name: str, help_text: str, value: Callable[[BundleConfiguration], float]
 ) -> None:
-    def samples(part: tuple[Bundles, Mapping[str, BundleConfiguration]]) -> Iterator[Sample]:
-        bundles, configured = part
-        for bundle in bundles:
-            if bundle.id in configured:
-                yield (bundle.id,), value(configured[bundle.id])
+    def samples(part: tuple[str, BundleConfiguration]) -> Iterator[Sample]:
+        bundle, configuration = part
+        yield (bundle,), value(configuration)
 
-    BUNDLES_CONFIGURATION.gauge(name, help_text, ("bundle",))(samples)
+    BUNDLE_CONFIGURATION.gauge(name, help_text, ("bundle",))(samples)
 
 
 _configuration_gauge(
@@ -170,15 +180,15 @@ _configuration_gauge(
 )
 
 
-@CONFIGURATION.gauge(
+@BUNDLES_CONFIGURED.gauge(
     "pacemaker_bundle_configured",
     "Always 1: the CIB has this bundle. One without pacemaker_bundle_replicas is ignored by"
     " Pacemaker: of an unknown container engine, say. Absent while the CIB could not be read.",
     ("bundle",),
 )
-def bundle_configured(configuration: Configuration) -> Iterator[Sample]:
+def bundle_configured(bundles: Collection[str]) -> Iterator[Sample]:
     """What there should be: a bundle that Pacemaker drops is not in crm_mon's output at all."""
-    for bundle in configuration.bundles:
+    for bundle in bundles:
         yield (bundle,), 1
 
 
@@ -194,16 +204,15 @@ _bundle_gauge(
 )
 
 
-@BUNDLES_MAINTENANCE.gauge(
+@BUNDLE_MAINTENANCE.gauge(
     "pacemaker_bundle_maintenance",
     "1 when the bundle is in maintenance (told from Pacemaker 2.1.9 on), or the whole cluster is.",
     ("bundle",),
 )
-def bundle_maintenance(part: tuple[Bundles, bool]) -> Iterator[Sample]:
+def bundle_maintenance(part: tuple[Bundle, bool]) -> Iterator[Sample]:
     """Maintenance of the bundle or of the cluster."""
-    bundles, everywhere = part
-    for bundle in bundles:
-        yield (bundle.id,), everywhere or bundle.maintenance
+    bundle, everywhere = part
+    yield (bundle.id,), everywhere or bundle.maintenance
 
 
 _bundle_gauge(
@@ -214,97 +223,89 @@ _bundle_gauge(
 )
 
 
-@BUNDLES_HISTORY.counter(
+@BUNDLE_HISTORY.counter(
     "pacemaker_bundle_role_changes_total",
     "Replicas seen to change between stopped, started, unpromoted and promoted, in trusted views.",
     ("bundle",),
 )
-def bundle_role_changes(part: tuple[Bundles, History]) -> Iterator[Sample]:
+def bundle_role_changes(part: tuple[str, Changes]) -> Iterator[Sample]:
     """Counted from poll to poll: what happens between two polls is not seen."""
-    bundles, history = part
-    for bundle in bundles:
-        yield (bundle.id,), history.of(bundle.id).role_changes
+    bundle, changes = part
+    yield (bundle,), changes.role_changes
 
 
-@BUNDLES_HISTORY.counter(
+@BUNDLE_HISTORY.counter(
     "pacemaker_bundle_promotions_total",
     "Replicas seen to become promoted (failovers), in trusted views.",
     ("bundle",),
 )
-def bundle_promotions(part: tuple[Bundles, History]) -> Iterator[Sample]:
+def bundle_promotions(part: tuple[str, Changes]) -> Iterator[Sample]:
     """Counted from poll to poll: what happens between two polls is not seen."""
-    bundles, history = part
-    for bundle in bundles:
-        yield (bundle.id,), history.of(bundle.id).promotions
+    bundle, changes = part
+    yield (bundle,), changes.promotions
 
 
 # ---- Replicas ----
 
 
-def _replicas(bundles: Bundles) -> Iterator[tuple[Bundle, Replica]]:
-    for bundle in bundles:
-        for replica in bundle.replicas:
-            yield bundle, replica
-
-
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_replica_role",
     "1 for the present role of the replica's service resource; no series for the others.",
     ("bundle", "replica", "role"),
 )
-def replica_role(bundles: Bundles) -> Iterator[Sample]:
+def replica_role(bundle: Bundle) -> Iterator[Sample]:
     """The zeros are in pacemaker_bundle_replicas_in_role."""
-    for bundle, replica in _replicas(bundles):
+    for replica in bundle.replicas:
         yield (bundle.id, replica.index, replica.role.value), 1
 
 
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_replica_ready",
     "1 when the replica is ready: see pacemaker_bundle_replicas_ready.",
     ("bundle", "replica"),
 )
-def replica_ready(bundles: Bundles) -> Iterator[Sample]:
+def replica_ready(bundle: Bundle) -> Iterator[Sample]:
     """Readiness of each replica."""
-    for bundle, replica in _replicas(bundles):
+    for replica in bundle.replicas:
         yield (bundle.id, replica.index), replica.ready
 
 
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_replica_node",
     "1 for each host of the replica's container: no series while it runs nowhere,"
     " two if it (wrongly) runs on two.",
     ("bundle", "replica", "node"),
 )
-def replica_node(bundles: Bundles) -> Iterator[Sample]:
+def replica_node(bundle: Bundle) -> Iterator[Sample]:
     """Where the replica is; never the guest node."""
-    for bundle, replica in _replicas(bundles):
+    for replica in bundle.replicas:
         for host in replica.hosts:
             yield (bundle.id, replica.index, host.name), 1
 
 
-@BUNDLES.gauge(
+@BUNDLE.gauge(
     "pacemaker_bundle_replica_component_active",
     "Whether each component that the replica has is active: container, ip, connection, service.",
     ("bundle", "replica", "component", "resource"),
 )
-def replica_component_active(bundles: Bundles) -> Iterator[Sample]:
+def replica_component_active(bundle: Bundle) -> Iterator[Sample]:
     """One series for each resource that Pacemaker makes of the replica."""
-    for bundle, replica in _replicas(bundles):
+    for replica in bundle.replicas:
         for component, resource in replica.components:
             yield (bundle.id, replica.index, component.value, resource.id), resource.active
 
 
-@BUNDLES_MAINTENANCE.gauge(
+@BUNDLE_MAINTENANCE.gauge(
     "pacemaker_bundle_replica_condition",
     "Whether a condition holds. failed, blocked, orphaned: of any component. unmanaged: a component"
     " is, and is not blocked. maintenance: of its container, its host or the cluster. pending: an"
     " operation other than a monitor is under way.",
     ("bundle", "replica", "condition"),
 )
-def replica_condition(part: tuple[Bundles, bool]) -> Iterator[Sample]:
+def replica_condition(part: tuple[Bundle, bool]) -> Iterator[Sample]:
     """Zeros too."""
-    bundles, everywhere = part
-    for bundle, replica in _replicas(bundles):
+    bundle, everywhere = part
+    for replica in bundle.replicas:
         for condition, holds in (
             ("failed", replica.failed),
             ("blocked", replica.blocked),
@@ -421,23 +422,21 @@ _cluster_gauge(
 def _node_gauge(
     name: str, help_text: str, label: str, samples: Callable[[Node], Iterator[tuple[str, float]]]
 ) -> None:
-    def of_all(nodes: tuple[Node, ...]) -> Iterator[Sample]:
-        for node in nodes:
-            for value, number in samples(node):
-                yield (node.name, node.type.value, value), number
+    def labelled(node: Node) -> Iterator[Sample]:
+        for value, number in samples(node):
+            yield (node.name, node.type.value, value), number
 
-    NODES.gauge(name, help_text, ("node", "node_type", label))(of_all)
+    NODE.gauge(name, help_text, ("node", "node_type", label))(labelled)
 
 
-@NODES.gauge(
+@NODE.gauge(
     "pacemaker_node_info",
     "Always 1: id, type (member, remote, guest, ping or unknown) and feature set of the node.",
     ("node", "node_id", "node_type", "feature_set"),
 )
-def node_info(nodes: tuple[Node, ...]) -> Iterator[Sample]:
+def node_info(node: Node) -> Iterator[Sample]:
     """Everything about a node that is text."""
-    for node in nodes:
-        yield (node.name, node.id, node.type.value, node.feature_set), 1
+    yield (node.name, node.id, node.type.value, node.feature_set), 1
 
 
 def _conditions(node: Node) -> Iterator[tuple[str, float]]:
@@ -480,17 +479,16 @@ _node_gauge(
 )
 
 
-@NODES_RUNNING.gauge(
+@NODE_RUNNING.gauge(
     "pacemaker_node_resources_running",
     "Resource instances running on the node.",
     ("node", "node_type"),
 )
-def node_resources_running(part: tuple[tuple[Node, ...], Mapping[str, int]]) -> Iterator[Sample]:
+def node_resources_running(part: tuple[str, NodeType, int | None]) -> Iterator[Sample]:
     """As crm_mon counts them."""
-    nodes, running = part
-    for node in nodes:
-        if node.name in running:
-            yield (node.name, node.type.value), running[node.name]
+    node, node_type, running = part
+    if running is not None:
+        yield (node, node_type.value), running
 
 
 # ---- Resources outside bundles ----

@@ -39,10 +39,10 @@ class Family(Generic[Source]):
     kind: Kind
     help: str
     labels: tuple[str, ...]
-    part: Callable[[Source], Any]
-    """What of the source it depends on: as long as that stays equal, so do its samples."""
+    parts: Callable[[Source], Iterable[Any]]
+    """What of the source it depends on: as long as a part stays equal, so do its samples."""
     samples: Callable[[Any], Iterable[Sample]]
-    """Yields them from that part, and cannot see more."""
+    """Yields those of one part, and cannot see more."""
     collector: Collector | None = None
     """What it belongs to that can be left out; None is never left out."""
 
@@ -64,7 +64,7 @@ class Family(Generic[Source]):
         """Return the values by labels; a wrong number of labels, or a repeated set, is a bug.
 
         Args:
-            part: of the source, as `part` finds it.
+            part: one of those that `parts` finds. No two of them may have samples in common.
 
         """
         samples = list(self.samples(part))
@@ -91,7 +91,11 @@ class Declarations(Generic[Source]):
 
     def about(self, part: Callable[[Source], Part]) -> "About[Source, Part]":
         """Declare families that depend on a part of the source, and on nothing else."""
-        return About(self, part)
+        return About(self, lambda source: (part(source),))
+
+    def about_each(self, parts: Callable[[Source], Iterable[Part]]) -> "About[Source, Part]":
+        """Declare families that have samples of each of several parts, and of nothing else."""
+        return About(self, parts)
 
     def add(self, family: Family[Source]) -> None:
         """Take a family; a name that there is already is a bug."""
@@ -102,10 +106,10 @@ class Declarations(Generic[Source]):
 
 @dataclass(frozen=True, slots=True)
 class About(Generic[Source, Part]):
-    """Declares families about one part of a source; each decorates what yields the samples."""
+    """Declares families about parts of a source; each decorates what yields a part's samples."""
 
     declarations: Declarations[Source]
-    part: Callable[[Source], Part]
+    parts: Callable[[Source], Iterable[Part]]
 
     def gauge(
         self,
@@ -132,7 +136,7 @@ class About(Generic[Source, Part]):
         collector: Collector | None,
     ) -> Callable[[Callable[[Part], Iterable[Sample]]], Family[Source]]:
         def declare(samples: Callable[[Part], Iterable[Sample]]) -> Family[Source]:
-            family = Family(name, kind, help_text, labels, self.part, samples, collector)
+            family = Family(name, kind, help_text, labels, self.parts, samples, collector)
             self.declarations.add(family)
             return family
 

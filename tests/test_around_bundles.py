@@ -316,7 +316,7 @@ class TestCollectors:
         everything = crm_mon.CrmMon(see.real_commands(path), see.need("crm_mon")).ask(60)
         assert "--include=" in " ".join(asked.argv)
 
-        def blocks(seen: Snapshot) -> list[str]:
+        def blocks(seen: Snapshot) -> list[tuple[str, ...]]:
             families = [f for f in CLUSTER if f.collector is not left_out]
             return [block.lines for block in render(families, Observation(seen))]
 

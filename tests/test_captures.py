@@ -30,7 +30,7 @@ def capture(version: str, case: str) -> bytes:
 
 def bundle_lines(data: bytes) -> list[str]:
     blocks = render(CLUSTER, Observation(crm_mon.parse(data)))
-    return [block.lines for block in blocks if block.name.startswith("pacemaker_bundle_")]
+    return ["".join(block.lines) for block in blocks if block.name.startswith("pacemaker_bundle_")]
 
 
 def test_all_eight_versions_are_here() -> None:

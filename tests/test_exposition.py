@@ -3,7 +3,7 @@
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 import pytest
@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import crm_mon
-from exporter.exposition import EMPTY, EOF, Format, Page, join, render
+from exporter.exposition import EMPTY, EOF, Block, Format, Page, join, render
 from exporter.families import CLUSTER
 from exporter.metrics import Declarations, Family, Kind, Sample
 from exporter.state import Observation
@@ -40,7 +40,7 @@ def whole(samples: Iterable[Sample]) -> Iterable[Sample]:
 
 def family(kind: Kind, *labels: str) -> Family[Iterable[Sample]]:
     name = "pacemaker_x_total" if kind is Kind.COUNTER else "pacemaker_x"
-    return Family(name, kind, "Some text.", labels, whole, whole)
+    return Family(name, kind, "Some text.", labels, lambda samples: (samples,), whole)
 
 
 @pytest.mark.parametrize("form", Format)
@@ -87,8 +87,32 @@ def test_what_a_family_is_about_is_rendered_again_only_when_it_changed() -> None
     before = render(of, source)
     after = render(of, source | {"b": [((), 2)]}, before)
     assert after[0] is before[0]
-    assert after[1].lines == "pacemaker_b 2\n"
+    assert after[1].lines == ("pacemaker_b 2\n",)
     assert render(of, source | {"a": [], "b": [((), 2)]}, after) == after[1:]
+
+
+def test_of_several_parts_only_those_are_rendered_again_that_changed() -> None:
+    of: Declarations[tuple[str, ...]] = Declarations()
+    asked: list[str] = []
+
+    @of.about_each(lambda names: names).gauge("pacemaker_x", "Some text.", ("name",))
+    def one(name: str) -> Iterator[Sample]:
+        asked.append(name)
+        yield (name,), len(name)
+
+    blocks: tuple[Block, ...] = ()
+    for names, expected in (
+        (("a", "b", "c"), "abc"),
+        (("a", "d", "c"), "d"),
+        (("a", "d", "c", "e"), "e"),
+        (("d", "c", "e"), "dce"),
+        (("d", "c"), ""),
+        ((), ""),
+    ):
+        asked.clear()
+        blocks = render(of, names, blocks)
+        assert "".join(asked) == expected
+        assert blocks == render(of, names)
 
 
 def test_odd_numbers() -> None:

@@ -10,7 +10,9 @@ from exporter.metrics import Declarations, Family, Kind, Sample
 
 def family(name: str = "pacemaker_x", kind: Kind = Kind.GAUGE, help_text: str = "Text.",
            labels: tuple[str, ...] = ("a",)) -> Family[Iterable[Sample]]:  # fmt: skip
-    return Family(name, kind, help_text, labels, lambda samples: samples, lambda samples: samples)
+    return Family(
+        name, kind, help_text, labels, lambda samples: (samples,), lambda samples: samples
+    )
 
 
 @pytest.mark.parametrize("name", ["x", "pacemaker_X", "pacemaker_x-y", "pacemaker_", "pacemaker_é"])

@@ -41,8 +41,9 @@ class Theirs:
         for family in CLUSTER:
             made = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
             metric = made(family.name, family.help, labels=family.labels)
-            for values, value in family.collect(family.part(self._seen)).items():
-                metric.add_metric(values, value)
+            for part in family.parts(self._seen):
+                for values, value in family.collect(part).items():
+                    metric.add_metric(values, value)
             yield metric
 
 
@@ -121,7 +122,7 @@ def stages(size: Size, rounds: int = 7) -> Stages:
         ),
         rounds,
     )
-    series = sum(block.lines.count("\n") for block in blocks)
+    series = sum(lines.count("\n") for block in blocks for lines in block.lines)
     sizes = (series, len(text), len(gzip.compress(text, 1)))
     return Stages(
         size, command * 1000, parse, build, rebuild, rendering, rerender, rerender_bundles,

@@ -109,7 +109,8 @@ def check_page(seen: Observation) -> None:
 def _declared(seen: Observation) -> Series:
     found = {}
     for family in CLUSTER:
-        for values, value in family.collect(family.part(seen)).items():
+        samples = [s for part in family.parts(seen) for s in family.collect(part).items()]
+        for values, value in samples:
             key = family.name, frozenset(zip(family.labels, values, strict=True))
             assert key not in found, key
             # Go's parser refuses what is out of range, where Python's float() gives infinity.

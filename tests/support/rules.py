@@ -205,7 +205,7 @@ class _Process:
 
 
 def _samples(blocks: tuple[Block, ...]) -> Page:
-    return dict(see.series("".join(block.lines for block in blocks)))
+    return dict(see.series("".join(lines for block in blocks for lines in block.lines)))
 
 
 _NOTHING = Observation(Snapshot(Cluster()))
