@@ -24,8 +24,9 @@ FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
 
-_LAST_UPDATE = re.compile(rb"<last_update [^>]*>")
-"""When crm_mon was run: what differs in any two answers."""
+_MOMENTS = re.compile(rb'<last_update [^<>]*>| last_updated="[^"<>]*"')
+"""When crm_mon was run, and from 2.1.5 on, of a live cluster, when pacemakerd was last known to be
+well: what differs in any two answers."""
 
 
 _PLACEMENT = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
@@ -74,7 +75,7 @@ class Watcher:
 
         """
         brief = is_brief(completed.argv)
-        digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
+        digest = _digest(completed.stdout)
         before = self._snapshot
         moved = failed = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
@@ -132,6 +133,15 @@ class _Histories:
             self.due = -math.inf
         elif self._unseen:
             self.due = self._came + MOVING_INTERVAL if keeps_moving else -math.inf
+
+
+def _digest(answer: bytes) -> bytes:
+    """Return what two answers have in common that differ in the moment only."""
+    head, end, rest = answer.partition(b"</summary>")
+    digest = hashlib.sha256(_MOMENTS.sub(b"", head))
+    digest.update(end)
+    digest.update(rest)
+    return digest.digest()
 
 
 def _sharing(snapshot: Snapshot, before: Snapshot) -> Snapshot:

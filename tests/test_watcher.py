@@ -99,6 +99,31 @@ def test_an_answer_that_differs_in_its_own_time_only_is_the_same(
     assert look(watcher) is not first
 
 
+def test_an_answer_that_differs_in_the_moment_only_is_not_read_again(
+    watcher: Watcher, answers: Answers
+) -> None:
+    answers.answer = see.captured("live-2.1.5/01-healthy.xml")
+    for _ in range(2):  # a whole one and a brief one
+        first = look(watcher)
+    for moment in (b' last_updated="', b'<last_update time="'):
+        # It would be refused.
+        answers.answer = answers.answer.replace(moment, moment + b"&")
+    assert look(watcher) is first
+    answers.answer = answers.answer.replace(b'state="running"', b'state="shutting_down"')
+    with pytest.raises(PollError):
+        look(watcher)
+
+
+def test_an_answer_that_never_says_its_moment_to_the_end_is_refused(
+    watcher: Watcher, answers: Answers
+) -> None:
+    for beginning in (b"<last_update ", b' last_updated="'):
+        # To look for the end of each from the start would take hours, in which nothing is served.
+        answers.answer = b"<crm_mon>" + beginning * 500_000
+        with pytest.raises(PollError):
+            look(watcher)
+
+
 def test_of_an_answer_that_differs_the_parts_that_do_not_stay_the_same(
     watcher: Watcher, answers: Answers
 ) -> None:
