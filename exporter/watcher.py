@@ -23,6 +23,9 @@ MOVING_INTERVAL = 30.0
 FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
+FORGETTING = 30.0
+"""Seconds for which it is asked for at every poll while something is remembered that was removed:
+that takes a moment, but in maintenance, on standby or without stop-orphan-resources it lasts."""
 
 _MOMENTS = re.compile(rb'<last_update [^<>]*>| last_updated="[^"<>]*"')
 """When crm_mon was run, and from 2.1.5 on, of a live cluster, when pacemakerd was last known to be
@@ -89,10 +92,12 @@ class Watcher:
                     history = _left(before, snapshot) if moved else before.history
                     snapshot = replace(snapshot, history=history)
                 snapshot = _sharing(snapshot, before)
-        # What was removed is remembered for a moment, and then forgotten with no other sign.
-        strays = not brief and bool({e.resource for e in snapshot.history} - _resources(snapshot))
-        again = strays or (brief and self._asked > 1)
         now = self._clock.monotonic()
+        if brief:
+            again = self._asked > 1
+        else:
+            strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
+            again = self._histories.settling(now, strays=bool(strays))
         self._histories.answered(now, brief=brief, moved=moved, failed=failed, again=again)
         self._asked = 0
         if snapshot is not before:
@@ -108,8 +113,18 @@ class _Histories:
         self.due = -math.inf
         self._came = self._settled = -math.inf
         """When the last came, and until when one is due at every poll."""
+        self._strays_since = math.inf
+        """Since when each that came has something that was removed."""
         self._moving = self._unseen = False
         """Whether something had moved at the last poll, and at any since the last came."""
+
+    def settling(self, now: float, *, strays: bool) -> bool:
+        """Whether one that came has something that was removed, and has not had it for long.
+
+        Mostly that is forgotten after a moment, with no other sign.
+        """
+        self._strays_since = min(now, self._strays_since) if strays else math.inf
+        return strays and now < self._strays_since + FORGETTING
 
     def answered(self, now: float, *, brief: bool, moved: bool, failed: bool, again: bool) -> None:
         """Plan on.

@@ -14,7 +14,13 @@ from exporter.command import Completed, SystemCommands
 from exporter.crm_mon import CrmMon
 from exporter.errors import PollError
 from exporter.model import Snapshot
-from exporter.watcher import FAILURE_SETTLES, HISTORY_INTERVAL, MOVING_INTERVAL, Watcher
+from exporter.watcher import (
+    FAILURE_SETTLES,
+    FORGETTING,
+    HISTORY_INTERVAL,
+    MOVING_INTERVAL,
+    Watcher,
+)
 from tests.support import see
 from tests.support.cib import Cluster, Failure, controllers, galera
 from tests.support.states import HOSTS, NOW, STATES
@@ -212,6 +218,26 @@ def test_what_is_remembered_of_a_removed_resource_is_asked_for_until_it_is_forgo
     for _ in range(2):
         assert set(failures(look(watcher))) == {"r"}
     assert answers.brief == [False, False, False, True]
+
+
+def test_but_not_for_as_long_as_it_is_remembered_where_that_lasts(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    def looks_after(*pauses: float) -> list[bool]:
+        answers.brief.clear()
+        for seconds in pauses:
+            clock.tick(seconds)
+            look(watcher)
+        return answers.brief
+
+    answers.answer = document(SOUND + OTHER, resources="r")
+    half = FORGETTING / 2
+    assert looks_after(0, half, half, half) == [False, False, False, True]
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, True]
+    answers.answer = document(SOUND, resources="r")
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, True]
+    answers.answer = document(SOUND + OTHER, resources="r")
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, False], "another was removed"
 
 
 def test_what_failed_is_in_every_answer_and_its_count_in_those_that_follow(
