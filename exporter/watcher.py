@@ -90,7 +90,13 @@ class Watcher:
                 failed = snapshot.failed_actions != before.failed_actions
                 if brief:
                     history = _left(before, snapshot) if moved else before.history
-                    snapshot = replace(snapshot, history=history)
+                    unreadable = before.unreadable_in_history
+                    snapshot = replace(
+                        snapshot,
+                        history=history,
+                        unreadable_times=snapshot.unreadable_times + unreadable,
+                        unreadable_in_history=unreadable,
+                    )
                 snapshot = _sharing(snapshot, before)
         now = self._clock.monotonic()
         if brief:

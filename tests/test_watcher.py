@@ -172,6 +172,22 @@ def test_it_is_not_read_again_in_either_kind(
     assert answers.brief == [False, True, False, True]
 
 
+def test_times_in_it_that_cannot_be_read_are_counted_until_the_next(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    bad = '<failure op_key="r_monitor_0" last-rc-change="yesterday"/>'
+    answers.answer = document(FAILED.replace("2026-11-22", "sometime"), failed=bad)
+    first = look(watcher)
+    assert first.unreadable_times == 2
+    answers.answer = document(failed=bad)
+    assert look(watcher) is first
+    answers.answer = document()
+    assert look(watcher).unreadable_times == 1
+    answers.answer = document(SOUND)
+    assert look(watcher).unreadable_times == 0
+    assert answers.brief == [False, True, True, False]
+
+
 def test_the_history_is_asked_for_first_and_every_two_minutes(
     watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
 ) -> None:
