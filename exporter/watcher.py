@@ -27,6 +27,10 @@ FORGETTING = 30.0
 """Seconds for which it is asked for at every poll while something is remembered that was removed:
 that takes a moment, but in maintenance, on standby or without stop-orphan-resources it lasts."""
 
+TRIES = 3
+"""Where so many answers with histories failed in a row, and those without did not, they are tried
+at their interval only; if that fails too, what was known of histories is shown no more."""
+
 _MOMENTS = re.compile(rb'<last_update [^<>]*>| last_updated="[^"<>]*"')
 """When crm_mon was run, and from 2.1.5 on, of a live cluster, when pacemakerd was last known to be
 well: what differs in any two answers."""
@@ -57,6 +61,10 @@ class Watcher:
         self._histories = _Histories()
         self._asked = 0
         """How often since the last answer that could be read."""
+        self._tried = 0
+        """How often for a history since the last that came."""
+        self._resting = -math.inf
+        """Until when none is asked for, as they fail."""
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -66,8 +74,13 @@ class Watcher:
 
         """
         # After polls that failed sight comes first, which takes less, and the history next.
-        brief = self._asked > 0 or self._clock.monotonic() < self._histories.due
+        now = self._clock.monotonic()
+        brief = self._asked > 0 or now < max(self._histories.due, self._resting)
         self._asked += 1
+        if not brief:
+            self._tried += 1
+            if self._tried >= TRIES:
+                self._resting = now + HISTORY_INTERVAL
         return self._crm_mon.ask(timeout, brief=brief)
 
     def read(self, completed: Completed) -> Snapshot:
@@ -80,6 +93,10 @@ class Watcher:
         brief = is_brief(completed.argv)
         digest = _digest(completed.stdout)
         before = self._snapshot
+        outdated = brief and self._tried > TRIES
+        if outdated and before is not None and before.history:
+            before = replace(before, history=(), unreadable_times=0, unreadable_in_history=0)
+            self._digests.clear()
         moved = failed = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
@@ -106,6 +123,8 @@ class Watcher:
             again = self._histories.settling(now, strays=bool(strays))
         self._histories.answered(now, brief=brief, moved=moved, failed=failed, again=again)
         self._asked = 0
+        if not brief:
+            self._tried, self._resting = 0, -math.inf
         if snapshot is not before:
             self._digests.clear()
         self._snapshot, self._digests[brief] = snapshot, digest

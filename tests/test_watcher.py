@@ -300,6 +300,33 @@ def test_the_history_is_asked_for_until_it_could_be_read(
     assert answers.brief == [False, True, False, True, False, True]
 
 
+def test_where_only_histories_fail_they_are_tried_at_their_interval_and_not_shown_for_good(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    answers.answer = document(FAILED)
+    look(watcher)
+    shown = []
+    for _ in range(30):
+        clock.tick(20)
+        answer = watcher.ask(1)
+        if crm_mon.is_brief(answer.argv):
+            answers.answer = document()
+            shown.append(bool(watcher.read(answer).history))
+        else:
+            with pytest.raises(PollError):
+                watcher.read(replace(answer, status=1))
+    failed = [number for number, brief in enumerate(answers.brief[1:]) if not brief]
+    assert failed == [5, 7, 9, 15, 21, 27]
+    assert shown == [True] * 12 + [False] * 12
+    clock.tick(HISTORY_INTERVAL)
+    answers.answer = document(FAILED)
+    assert failures(look(watcher))["r"] == (2, 3, True)
+    answers.answer = document(nodes="ab")
+    for _ in range(2):
+        look(watcher)
+    assert answers.brief[-3:] == [False, True, False], "as ever"
+
+
 def test_after_polls_that_failed_sight_comes_first_and_then_the_history(
     watcher: Watcher, answers: Answers
 ) -> None:
