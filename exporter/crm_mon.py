@@ -201,19 +201,20 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
         found = root.iterfind("resources//bundle")
         bundles = tuple(memory.recall(element, _bundle, nodes.get) for element in found)
     _refuse_repeated(bundles)
-    times = Times()
+    times, in_history = Times(), Times()
     snapshot = Snapshot(
         cluster=_cluster(root, summary, times),
         nodes=tuple(nodes.values()),
         bundles=bundles,
         instances=tuple(_instances(root.find("resources"), nodes.get)),
-        history=_history(root, times),
+        history=_history(root, in_history),
         failed_actions=tuple(_failed_action(e, times) for e in root.iterfind("failures/failure")),
         fencing=_fencing(root, times),
         bans=tuple(_ban(element) for element in root.iterfind("bans/ban")),
         tickets=tuple(_ticket(element) for element in root.iterfind("tickets/ticket")),
         attributes=tuple(_attributes(root)),
-        unreadable_times=times.unreadable,
+        unreadable_times=times.unreadable + in_history.unreadable,
+        unreadable_in_history=in_history.unreadable,
         resources_running=running,
     )
     free_in_pieces(root)

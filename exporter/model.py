@@ -420,6 +420,8 @@ class Snapshot:
     attributes: tuple[NodeAttribute, ...] = ()
     unreadable_times: int = 0
     """Texts that should be times and could not be read; what they belong to is None."""
+    unreadable_in_history: int = 0
+    """As many of them are in the history."""
     resources_running: Mapping[str, int] = field(default_factory=dict)
     """How many instances run on each node, as crm_mon counts them. Not in Node, which bundles refer
     to: no bundle would be as before when anything moved."""

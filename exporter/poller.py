@@ -121,11 +121,11 @@ class Poller:
             error, outcome = failure.with_traceback(None), failure.outcome
             self._failure.began(failure, started)
             if outcome is Outcome.NOT_CONNECTED:
-                # Not a view that got lost: this node has left the cluster.
-                if sighting is not None:
-                    # It may come back under another name, or with another Pacemaker.
-                    self._local_node.forget()
-                    self._crm_mon.forget()
+                # Not a view that got lost: this node has left the cluster. It may come back under
+                # another name, or with another Pacemaker, which may be installed at any time until
+                # then: what was learned meanwhile of how to ask is of the old one.
+                self._local_node.forget()
+                self._crm_mon.forget()
                 sighting = None
         else:
             self._failure.ended()

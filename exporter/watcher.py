@@ -23,9 +23,17 @@ MOVING_INTERVAL = 30.0
 FAILURE_SETTLES = 5.0
 """Seconds for which it is asked for at every poll after an action failed, or was cleaned up: the
 fail-count is an attribute of its own, and may come later."""
+FORGETTING = 30.0
+"""Seconds for which it is asked for at every poll while something is remembered that was removed:
+that takes a moment, but in maintenance, on standby or without stop-orphan-resources it lasts."""
 
-_LAST_UPDATE = re.compile(rb"<last_update [^>]*>")
-"""When crm_mon was run: what differs in any two answers."""
+TRIES = 3
+"""Where so many answers with histories failed in a row, and those without did not, they are tried
+at their interval only; if that fails too, what was known of histories is shown no more."""
+
+_MOMENTS = re.compile(rb'<last_update [^<>]*>| last_updated="[^"<>]*"')
+"""When crm_mon was run, and from 2.1.5 on, of a live cluster, when pacemakerd was last known to be
+well: what differs in any two answers."""
 
 
 _PLACEMENT = attrgetter("cluster.last_change", "nodes", "bundles", "instances")
@@ -53,6 +61,10 @@ class Watcher:
         self._histories = _Histories()
         self._asked = 0
         """How often since the last answer that could be read."""
+        self._tried = 0
+        """How often for a history since the last that came."""
+        self._resting = -math.inf
+        """Until when none is asked for, as they fail."""
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -62,8 +74,13 @@ class Watcher:
 
         """
         # After polls that failed sight comes first, which takes less, and the history next.
-        brief = self._asked > 0 or self._clock.monotonic() < self._histories.due
+        now = self._clock.monotonic()
+        brief = self._asked > 0 or now < max(self._histories.due, self._resting)
         self._asked += 1
+        if not brief:
+            self._tried += 1
+            if self._tried >= TRIES:
+                self._resting = now + HISTORY_INTERVAL
         return self._crm_mon.ask(timeout, brief=brief)
 
     def read(self, completed: Completed) -> Snapshot:
@@ -74,8 +91,12 @@ class Watcher:
 
         """
         brief = is_brief(completed.argv)
-        digest = hashlib.sha256(_LAST_UPDATE.sub(b"", completed.stdout, count=1)).digest()
+        digest = _digest(completed.stdout)
         before = self._snapshot
+        outdated = brief and self._tried > TRIES
+        if outdated and before is not None and before.history:
+            before = replace(before, history=(), unreadable_times=0, unreadable_in_history=0)
+            self._digests.clear()
         moved = failed = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
             snapshot = before
@@ -86,14 +107,24 @@ class Watcher:
                 failed = snapshot.failed_actions != before.failed_actions
                 if brief:
                     history = _left(before, snapshot) if moved else before.history
-                    snapshot = replace(snapshot, history=history)
+                    unreadable = before.unreadable_in_history
+                    snapshot = replace(
+                        snapshot,
+                        history=history,
+                        unreadable_times=snapshot.unreadable_times + unreadable,
+                        unreadable_in_history=unreadable,
+                    )
                 snapshot = _sharing(snapshot, before)
-        # What was removed is remembered for a moment, and then forgotten with no other sign.
-        strays = not brief and bool({e.resource for e in snapshot.history} - _resources(snapshot))
-        again = strays or (brief and self._asked > 1)
         now = self._clock.monotonic()
+        if brief:
+            again = self._asked > 1
+        else:
+            strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
+            again = self._histories.settling(now, strays=bool(strays))
         self._histories.answered(now, brief=brief, moved=moved, failed=failed, again=again)
         self._asked = 0
+        if not brief:
+            self._tried, self._resting = 0, -math.inf
         if snapshot is not before:
             self._digests.clear()
         self._snapshot, self._digests[brief] = snapshot, digest
@@ -107,8 +138,18 @@ class _Histories:
         self.due = -math.inf
         self._came = self._settled = -math.inf
         """When the last came, and until when one is due at every poll."""
+        self._strays_since = math.inf
+        """Since when each that came has something that was removed."""
         self._moving = self._unseen = False
         """Whether something had moved at the last poll, and at any since the last came."""
+
+    def settling(self, now: float, *, strays: bool) -> bool:
+        """Whether one that came has something that was removed, and has not had it for long.
+
+        Mostly that is forgotten after a moment, with no other sign.
+        """
+        self._strays_since = min(now, self._strays_since) if strays else math.inf
+        return strays and now < self._strays_since + FORGETTING
 
     def answered(self, now: float, *, brief: bool, moved: bool, failed: bool, again: bool) -> None:
         """Plan on.
@@ -132,6 +173,15 @@ class _Histories:
             self.due = -math.inf
         elif self._unseen:
             self.due = self._came + MOVING_INTERVAL if keeps_moving else -math.inf
+
+
+def _digest(answer: bytes) -> bytes:
+    """Return what two answers have in common that differ in the moment only."""
+    head, end, rest = answer.partition(b"</summary>")
+    digest = hashlib.sha256(_MOMENTS.sub(b"", head))
+    digest.update(end)
+    digest.update(rest)
+    return digest.digest()
 
 
 def _sharing(snapshot: Snapshot, before: Snapshot) -> Snapshot:

@@ -4,14 +4,16 @@ import gc
 import logging
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 
 from exporter.clock import SystemClock
+from exporter.collectors import Collector
 from exporter.command import Completed
+from exporter.crm_mon import requests
 from exporter.errors import Outcome, PollError, Stopped
 from exporter.exposition import Format, join, render
 from exporter.families import EXPORTER
@@ -395,6 +397,32 @@ class TestLocalNode:
         poller.poll()
         commands.crm_mon, commands.crm_node = document, lambda: b"c9"
         assert self.name(poller) == "c9"
+
+
+def test_who_comes_back_upgraded_is_asked_as_the_new_one_can_be(
+    clock: FrozenDateTimeFactory,
+) -> None:
+    class Upgraded(ScriptedCommands):
+        old = True
+        requests: tuple[str, ...] = ()
+
+        def run(self, argv: Sequence[str], timeout: float) -> Completed:
+            if self.old and "--output-as=xml" in argv:
+                return Completed(tuple(argv), 64, b"", "Unknown option --output-as=xml")
+            if argv[0] == "crm_mon":
+                self.requests = tuple(argv[1:])
+            return super().run(argv, timeout)
+
+    commands = Upgraded(clock)
+    poller = Poller(Site(commands), SystemClock(), interval=10, timeout=30)
+    poller.poll()
+    assert commands.requests == ("--as-xml", "--inactive")
+    commands.crm_mon = fail(Outcome.NOT_CONNECTED)
+    for _ in range(2):  # the old one is still there
+        poller.poll()
+    commands.old, commands.crm_mon = False, document
+    poller.poll()
+    assert commands.requests == requests(frozenset(Collector))[0]
 
 
 class TestLog:

@@ -14,7 +14,13 @@ from exporter.command import Completed, SystemCommands
 from exporter.crm_mon import CrmMon
 from exporter.errors import PollError
 from exporter.model import Snapshot
-from exporter.watcher import FAILURE_SETTLES, HISTORY_INTERVAL, MOVING_INTERVAL, Watcher
+from exporter.watcher import (
+    FAILURE_SETTLES,
+    FORGETTING,
+    HISTORY_INTERVAL,
+    MOVING_INTERVAL,
+    Watcher,
+)
 from tests.support import see
 from tests.support.cib import Cluster, Failure, controllers, galera
 from tests.support.states import HOSTS, NOW, STATES
@@ -99,6 +105,31 @@ def test_an_answer_that_differs_in_its_own_time_only_is_the_same(
     assert look(watcher) is not first
 
 
+def test_an_answer_that_differs_in_the_moment_only_is_not_read_again(
+    watcher: Watcher, answers: Answers
+) -> None:
+    answers.answer = see.captured("live-2.1.5/01-healthy.xml")
+    for _ in range(2):  # a whole one and a brief one
+        first = look(watcher)
+    for moment in (b' last_updated="', b'<last_update time="'):
+        # It would be refused.
+        answers.answer = answers.answer.replace(moment, moment + b"&")
+    assert look(watcher) is first
+    answers.answer = answers.answer.replace(b'state="running"', b'state="shutting_down"')
+    with pytest.raises(PollError):
+        look(watcher)
+
+
+def test_an_answer_that_never_says_its_moment_to_the_end_is_refused(
+    watcher: Watcher, answers: Answers
+) -> None:
+    for beginning in (b"<last_update ", b' last_updated="'):
+        # To look for the end of each from the start would take hours, in which nothing is served.
+        answers.answer = b"<crm_mon>" + beginning * 500_000
+        with pytest.raises(PollError):
+            look(watcher)
+
+
 def test_of_an_answer_that_differs_the_parts_that_do_not_stay_the_same(
     watcher: Watcher, answers: Answers
 ) -> None:
@@ -139,6 +170,22 @@ def test_it_is_not_read_again_in_either_kind(
     answers.answer = document()
     assert look(watcher) is first
     assert answers.brief == [False, True, False, True]
+
+
+def test_times_in_it_that_cannot_be_read_are_counted_until_the_next(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    bad = '<failure op_key="r_monitor_0" last-rc-change="yesterday"/>'
+    answers.answer = document(FAILED.replace("2026-11-22", "sometime"), failed=bad)
+    first = look(watcher)
+    assert first.unreadable_times == 2
+    answers.answer = document(failed=bad)
+    assert look(watcher) is first
+    answers.answer = document()
+    assert look(watcher).unreadable_times == 1
+    answers.answer = document(SOUND)
+    assert look(watcher).unreadable_times == 0
+    assert answers.brief == [False, True, True, False]
 
 
 def test_the_history_is_asked_for_first_and_every_two_minutes(
@@ -189,6 +236,26 @@ def test_what_is_remembered_of_a_removed_resource_is_asked_for_until_it_is_forgo
     assert answers.brief == [False, False, False, True]
 
 
+def test_but_not_for_as_long_as_it_is_remembered_where_that_lasts(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    def looks_after(*pauses: float) -> list[bool]:
+        answers.brief.clear()
+        for seconds in pauses:
+            clock.tick(seconds)
+            look(watcher)
+        return answers.brief
+
+    answers.answer = document(SOUND + OTHER, resources="r")
+    half = FORGETTING / 2
+    assert looks_after(0, half, half, half) == [False, False, False, True]
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, True]
+    answers.answer = document(SOUND, resources="r")
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, True]
+    answers.answer = document(SOUND + OTHER, resources="r")
+    assert looks_after(HISTORY_INTERVAL, 0) == [False, False], "another was removed"
+
+
 def test_what_failed_is_in_every_answer_and_its_count_in_those_that_follow(
     watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
 ) -> None:
@@ -231,6 +298,33 @@ def test_the_history_is_asked_for_until_it_could_be_read(
     look(watcher)
     # Between those that fail there is sight.
     assert answers.brief == [False, True, False, True, False, True]
+
+
+def test_where_only_histories_fail_they_are_tried_at_their_interval_and_not_shown_for_good(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    answers.answer = document(FAILED)
+    look(watcher)
+    shown = []
+    for _ in range(30):
+        clock.tick(20)
+        answer = watcher.ask(1)
+        if crm_mon.is_brief(answer.argv):
+            answers.answer = document()
+            shown.append(bool(watcher.read(answer).history))
+        else:
+            with pytest.raises(PollError):
+                watcher.read(replace(answer, status=1))
+    failed = [number for number, brief in enumerate(answers.brief[1:]) if not brief]
+    assert failed == [5, 7, 9, 15, 21, 27]
+    assert shown == [True] * 12 + [False] * 12
+    clock.tick(HISTORY_INTERVAL)
+    answers.answer = document(FAILED)
+    assert failures(look(watcher))["r"] == (2, 3, True)
+    answers.answer = document(nodes="ab")
+    for _ in range(2):
+        look(watcher)
+    assert answers.brief[-3:] == [False, True, False], "as ever"
 
 
 def test_after_polls_that_failed_sight_comes_first_and_then_the_history(
