@@ -26,10 +26,9 @@ fail-count is an attribute of its own, and may come later."""
 FORGETTING = 30.0
 """Seconds for which it is asked for at every poll while something is remembered that was removed:
 that takes a moment, but in maintenance, on standby or without stop-orphan-resources it lasts."""
-
 TRIES = 3
-"""Where so many answers with histories failed in a row, and those without did not, they are tried
-at their interval only; if that fails too, what was known of histories is shown no more."""
+"""After so many in a row that failed, they are tried at their interval only, so that sight is not
+lost at every other poll; if the next fails too, what was known of histories is shown no more."""
 
 _MOMENTS = re.compile(rb'<last_update [^<>]*>| last_updated="[^"<>]*"')
 """When crm_mon was run, and from 2.1.5 on, of a live cluster, when pacemakerd was last known to be
@@ -59,12 +58,6 @@ class Watcher:
         self._digests: dict[bool, bytes] = {}
         """Of the answers, brief or not, that gave the snapshot."""
         self._histories = _Histories()
-        self._asked = 0
-        """How often since the last answer that could be read."""
-        self._tried = 0
-        """How often for a history since the last that came."""
-        self._resting = -math.inf
-        """Until when none is asked for, as they fail."""
 
     def ask(self, timeout: float) -> Completed:
         """Run crm_mon, for at most `timeout` seconds.
@@ -73,14 +66,7 @@ class Watcher:
             PollError: it could not be run to its end.
 
         """
-        # After polls that failed sight comes first, which takes less, and the history next.
-        now = self._clock.monotonic()
-        brief = self._asked > 0 or now < max(self._histories.due, self._resting)
-        self._asked += 1
-        if not brief:
-            self._tried += 1
-            if self._tried >= TRIES:
-                self._resting = now + HISTORY_INTERVAL
+        brief = not self._histories.asked(self._clock.monotonic())
         return self._crm_mon.ask(timeout, brief=brief)
 
     def read(self, completed: Completed) -> Snapshot:
@@ -93,9 +79,8 @@ class Watcher:
         brief = is_brief(completed.argv)
         digest = _digest(completed.stdout)
         before = self._snapshot
-        outdated = brief and self._tried > TRIES
-        if outdated and before is not None and before.history:
-            before = replace(before, history=(), unreadable_times=0, unreadable_in_history=0)
+        if brief and self._histories.lost and before is not None and before.history:
+            before = replace(before, history=(), unreadable_in_history=0)
             self._digests.clear()
         moved = failed = False
         if before is not None and completed.status == 0 and self._digests.get(brief) == digest:
@@ -115,16 +100,10 @@ class Watcher:
                         unreadable_in_history=unreadable,
                     )
                 snapshot = _sharing(snapshot, before)
-        now = self._clock.monotonic()
-        if brief:
-            again = self._asked > 1
-        else:
-            strays = {entry.resource for entry in snapshot.history} - _resources(snapshot)
-            again = self._histories.settling(now, strays=bool(strays))
-        self._histories.answered(now, brief=brief, moved=moved, failed=failed, again=again)
-        self._asked = 0
-        if not brief:
-            self._tried, self._resting = 0, -math.inf
+        strays = not brief and bool({e.resource for e in snapshot.history} - _resources(snapshot))
+        self._histories.answered(
+            self._clock.monotonic(), brief=brief, moved=moved, failed=failed, strays=strays
+        )
         if snapshot is not before:
             self._digests.clear()
         self._snapshot, self._digests[brief] = snapshot, digest
@@ -135,23 +114,35 @@ class _Histories:
     """When the next answer is due that has what nodes remember of resources."""
 
     def __init__(self) -> None:
-        self.due = -math.inf
+        self._due = -math.inf
         self._came = self._settled = -math.inf
         """When the last came, and until when one is due at every poll."""
         self._strays_since = math.inf
         """Since when each that came has something that was removed."""
+        self._polls = 0
+        """How many began since the last answer that could be read."""
+        self._tried = 0
+        """How often since the last that came."""
         self._moving = self._unseen = False
         """Whether something had moved at the last poll, and at any since the last came."""
 
-    def settling(self, now: float, *, strays: bool) -> bool:
-        """Whether one that came has something that was removed, and has not had it for long.
+    @property
+    def lost(self) -> bool:
+        """So many failed that what was known is not to be shown any more."""
+        return self._tried > TRIES
 
-        Mostly that is forgotten after a moment, with no other sign.
-        """
-        self._strays_since = min(now, self._strays_since) if strays else math.inf
-        return strays and now < self._strays_since + FORGETTING
+    def asked(self, now: float) -> bool:
+        """Whether one is asked for at the poll that begins now."""
+        self._polls += 1
+        # After polls that failed sight comes first, which takes less, and the history next.
+        if self._polls > 1 or now < self._due:
+            return False
+        self._tried += 1
+        if self._tried >= TRIES:
+            self._due = now + HISTORY_INTERVAL
+        return True
 
-    def answered(self, now: float, *, brief: bool, moved: bool, failed: bool, again: bool) -> None:
+    def answered(self, now: float, *, brief: bool, moved: bool, failed: bool, strays: bool) -> None:
         """Plan on.
 
         Args:
@@ -159,20 +150,26 @@ class _Histories:
             brief: the answer came without.
             moved: something is placed or configured otherwise than in the answer before.
             failed: an action failed since, or was cleaned up.
-            again: one is wanted at the next poll in any case.
+            strays: it has something that was removed. Mostly that is forgotten after a moment,
+                with no other sign.
 
         """
+        again = brief and self._polls > 1
+        self._polls = 0
         if not brief:
-            self._came, self.due = now, now + HISTORY_INTERVAL
+            self._came, self._due, self._tried = now, now + HISTORY_INTERVAL, 0
+            self._strays_since = min(now, self._strays_since) if strays else math.inf
         if failed:
             self._settled = now + FAILURE_SETTLES
         self._unseen = brief and (moved or self._unseen)
         keeps_moving = moved and self._moving
         self._moving = moved
-        if again or now < self._settled:
-            self.due = -math.inf
+        if self._tried >= TRIES:
+            return
+        if again or now < self._settled or (strays and now < self._strays_since + FORGETTING):
+            self._due = -math.inf
         elif self._unseen:
-            self.due = self._came + MOVING_INTERVAL if keeps_moving else -math.inf
+            self._due = self._came + MOVING_INTERVAL if keeps_moving else -math.inf
 
 
 def _digest(answer: bytes) -> bytes:

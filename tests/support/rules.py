@@ -182,9 +182,11 @@ class _Process:
         if outcome is Outcome.NOT_CONNECTED:
             self._state = replace(self._state, sighting=None)
         duration = 31.0 if edits == "slow" else 0.5
+        polls = {**self._state.polls, outcome: self._state.polls[outcome] + 1}
         self._state = replace(
-            self._state, last_outcome=outcome, last_poll_time=now, poll_duration=duration
-        )
+            self._state,
+            last_outcome=outcome, last_poll_time=now, poll_duration=duration, polls=polls,
+        )  # fmt: skip
         version = edits.removeprefix("version ") if edits.startswith("version ") else "1.0.0"
         identity = Identity(version, "", "3.11", _SETTINGS.poll_interval, _SETTINGS.poll_max_age)
         view = View.at(self._state, identity, now)
