@@ -272,7 +272,8 @@ def _cluster(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding("no DC is elected: what is shown is not to be believed yet", (STATUS,))
     if cluster.quorate is False:
         yield Finding(
-            "no quorum: this partition does not know what runs elsewhere", ("pcs quorum status",)
+            "no quorum: this partition does not know what runs elsewhere",
+            ("corosync-quorumtool -s",),  # without quorum `pcs quorum status` is but an error
         )
     if cluster.maintenance_mode:
         yield Finding(

@@ -122,7 +122,8 @@ def test_commands_never_go_behind_pacemakers_back(observed: Mapping[str, Observa
     assert len(commands) > 20
     for command in commands:
         assert re.match(
-            r"(pcs (status|resource|node|cluster|stonith|property|quorum)|cibadmin --query) ",
+            r"(pcs (status|resource|node|cluster|stonith|property)"
+            r"|cibadmin --query|corosync-quorumtool -s\b)",
             command,
         )
 
