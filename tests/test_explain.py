@@ -369,7 +369,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, failed=True)],
             ("has failed on host",),
-            ("pcs stonith failcount show fence", "pcs stonith cleanup fence"),
+            ("pcs resource failcount show fence", "pcs stonith cleanup fence"),
         ),
         (
             [replace(FENCE, role=Role.STOPPED, active=False, nodes=(), target_role="Stopped")],
@@ -384,7 +384,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, managed=False, nodes=(HOST, SECOND))],
             ("is unmanaged", "runs on 2 nodes: host, other"),
-            ("pcs stonith manage fence", "pcs status --full"),
+            ("pcs resource manage fence", "pcs status --full"),
         ),
         (
             [replace(FENCE, failed=True, nodes=(replace(HOST, unclean=True),))],
