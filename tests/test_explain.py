@@ -34,6 +34,9 @@ from exporter.model import (
     Snapshot,
 )
 from exporter.state import Observation
+from tests.support import see
+from tests.support.call_pcs import refused
+from tests.support.states import STATES
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FLAGS = st.booleans()
@@ -126,6 +129,32 @@ def test_commands_never_go_behind_pacemakers_back(observed: Mapping[str, Observa
             r"|cibadmin --query|corosync-quorumtool -s\b)",
             command,
         )
+
+
+@pytest.mark.pcs
+def test_pcs_takes_them(observed: Mapping[str, Observation]) -> None:
+    fence = replace(FENCE, id="fence-controller-0")
+    devices = [
+        replace(fence, managed=False),
+        replace(fence, failed=True),
+        replace(fence, role=Role.STOPPED, active=False, target_role="Stopped"),
+    ]
+    of_devices = (Snapshot(GOOD, instances=(Instance(device),)) for device in devices)
+    calls = [
+        (STATES[state].xml(), command)
+        for state, told in (
+            *(
+                (name, problems(seen.snapshot, seen.configuration))
+                for name, seen in observed.items()
+            ),
+            *(("healthy-fenced", problems(snapshot, None)) for snapshot in of_devices),
+        )
+        for problem in told
+        for command in problem.commands
+        if command.startswith("pcs ")
+    ]
+    assert len(calls) > 100
+    assert refused(see.need("pcs"), calls) == {}
 
 
 @pytest.mark.real
