@@ -31,10 +31,10 @@ lint = \
 
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-pytest = $(BIN)/pytest -m 'not (browser or suite or story or endurance or cluster or package)' --cov --cov-report=term $(PYTEST_ARGS)
+pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or story or endurance or cluster or package)' --cov --cov-report=term $(PYTEST_ARGS)
 
 # pytest's exit code 5: it ran no test.
-pytest_rest = { $(BIN)/pytest -m 'browser or suite or story or endurance' $(PYTEST_ARGS) || { \
+pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or story or endurance' $(PYTEST_ARGS) || { \
 	code=$$?; [ $$code = 5 ] || (exit $$code) && \
 	echo 'WARNING: no test ran here: none is marked so, or PYTEST_ARGS left none'; }; }
 

@@ -272,7 +272,8 @@ def _cluster(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding("no DC is elected: what is shown is not to be believed yet", (STATUS,))
     if cluster.quorate is False:
         yield Finding(
-            "no quorum: this partition does not know what runs elsewhere", ("pcs quorum status",)
+            "no quorum: this partition does not know what runs elsewhere",
+            ("corosync-quorumtool -s",),  # without quorum `pcs quorum status` is but an error
         )
     if cluster.maintenance_mode:
         yield Finding(
@@ -433,14 +434,14 @@ def _resource(instances: list[Instance], *, told: bool) -> Iterator[Finding]:
         if not (resource.managed or resource.blocked or told) and not any(
             node.maintenance for node in resource.nodes
         ):
-            yield Finding("is unmanaged", (f"{_pcs(resource)} manage {name}",))
+            yield Finding("is unmanaged", (f"pcs resource manage {name}",))
         if len(resource.nodes) > 1:
             where = ", ".join(node.name for node in resource.nodes)
             yield Finding(f"runs on {len(resource.nodes)} nodes: {where}", (STATUS,))
 
 
 def _instance(resource: Resource, name: str) -> Iterator[Finding]:
-    look = f"{_pcs(resource)} failcount show {name}"
+    look = f"pcs resource failcount show {name}"
     mend = f"{_pcs(resource)} cleanup {name}"
     lost = [node.name for node in resource.nodes if node.unclean]
     where = _on([node.name for node in resource.nodes])
@@ -470,6 +471,7 @@ def _exhausted(entry: ResourceHistory, bundle: str) -> Iterator[Finding]:
 
 
 def _pcs(resource: Resource) -> str:
+    """Return what has `enable` and `cleanup`. Other verbs are in `pcs resource` for all."""
     return "pcs stonith" if resource.agent.startswith("stonith:") else "pcs resource"
 
 

@@ -54,6 +54,7 @@ mmdebstrap  mmdebstrap      makes the image of the containers
 all_needs='
 chromium      chromium         shows the status page
 chromedriver  chromium-driver  lets the tests lead it
+pcs           pcs              takes the commands of the runbooks
 mmdebstrap    mmdebstrap       makes a clean Debian to install the package in
 lintian       lintian          checks the package
 ansible-lint  ansible-lint     checks the Ansible role
@@ -178,7 +179,7 @@ setup_apt() {
 #   and should it be left over because this script was killed, the next run knows it as its own.
 #   A policy-rc.d of somebody else's, as in container images, is left as it is.
 # - Those that came with this run are disabled, or they would start at the next boot.
-services='corosync.service pacemaker.service prometheus.service prometheus-alertmanager.service
+services='corosync.service pacemaker.service pcsd.service pcsd-ruby.service prometheus.service prometheus-alertmanager.service
 nginx.service ha_cluster_exporter.service
 podman.service podman.socket podman-restart.service podman-auto-update.timer'
 policy=/usr/sbin/policy-rc.d

@@ -34,6 +34,9 @@ from exporter.model import (
     Snapshot,
 )
 from exporter.state import Observation
+from tests.support import see
+from tests.support.call_pcs import refused
+from tests.support.states import STATES
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FLAGS = st.booleans()
@@ -122,9 +125,36 @@ def test_commands_never_go_behind_pacemakers_back(observed: Mapping[str, Observa
     assert len(commands) > 20
     for command in commands:
         assert re.match(
-            r"(pcs (status|resource|node|cluster|stonith|property|quorum)|cibadmin --query) ",
+            r"(pcs (status|resource|node|cluster|stonith|property)"
+            r"|cibadmin --query|corosync-quorumtool -s\b)",
             command,
         )
+
+
+@pytest.mark.pcs
+def test_pcs_takes_them(observed: Mapping[str, Observation]) -> None:
+    fence = replace(FENCE, id="fence-controller-0")
+    devices = [
+        replace(fence, managed=False),
+        replace(fence, failed=True),
+        replace(fence, role=Role.STOPPED, active=False, target_role="Stopped"),
+    ]
+    of_devices = (Snapshot(GOOD, instances=(Instance(device),)) for device in devices)
+    calls = [
+        (STATES[state].xml(), command)
+        for state, told in (
+            *(
+                (name, problems(seen.snapshot, seen.configuration))
+                for name, seen in observed.items()
+            ),
+            *(("healthy-fenced", problems(snapshot, None)) for snapshot in of_devices),
+        )
+        for problem in told
+        for command in problem.commands
+        if command.startswith("pcs ")
+    ]
+    assert len(calls) > 100
+    assert refused(see.need("pcs"), calls) == {}
 
 
 @pytest.mark.real
@@ -368,7 +398,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, failed=True)],
             ("has failed on host",),
-            ("pcs stonith failcount show fence", "pcs stonith cleanup fence"),
+            ("pcs resource failcount show fence", "pcs stonith cleanup fence"),
         ),
         (
             [replace(FENCE, role=Role.STOPPED, active=False, nodes=(), target_role="Stopped")],
@@ -383,7 +413,7 @@ FENCE = Resource("fence", "stonith:fence_x", Role.STARTED, active=True, nodes=(H
         (
             [replace(FENCE, managed=False, nodes=(HOST, SECOND))],
             ("is unmanaged", "runs on 2 nodes: host, other"),
-            ("pcs stonith manage fence", "pcs status --full"),
+            ("pcs resource manage fence", "pcs status --full"),
         ),
         (
             [replace(FENCE, failed=True, nodes=(replace(HOST, unclean=True),))],
