@@ -52,11 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     chosen: Settings | ShowSettings | CheckSettings
+    subcommand = settings.SUBCOMMANDS.get(words[0]) if words else None
     try:
-        subcommand = settings.SUBCOMMANDS.get(words[0]) if words else None
         chosen = subcommand(words[1:]) if subcommand else settings.parse(words)
     except settings.UsageError as error:
-        print(f"{settings.PROGRAM}: {error} (see --help)", file=sys.stderr)
+        what = f"{words[0]} --help" if subcommand else "--help"
+        print(f"{settings.PROGRAM}: {error} (see {what})", file=sys.stderr)
         return EXIT_USAGE
     try:
         if isinstance(chosen, ShowSettings):

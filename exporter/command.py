@@ -112,7 +112,8 @@ class SystemCommands:
                     process_group=0,
                 )
             except OSError as error:
-                hint = "; check its path" if error.errno in _WRONG_PATH else ""
+                where = "path" if "/" in full[0] else "path, and PATH (Pacemaker's is /usr/sbin)"
+                hint = f"; check its {where}" if error.errno in _WRONG_PATH else ""
                 raise PollError(
                     Outcome.NOT_FOUND, f"{full[0]} cannot be started: {error.strerror}{hint}"
                 ) from error

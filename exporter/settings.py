@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from exporter import __version__, logs
 from exporter.collectors import Collector, Selection
@@ -48,8 +48,8 @@ class Settings:
     web_telemetry_path: str
     web_runbooks_url: str
     """What the status page links to; empty for no link."""
-    web_config_file: str
-    """TLS, users and more; empty for none."""
+    web_config_file: str | None
+    """TLS, users and more; None for none."""
     poll_interval: float
     poll_timeout: float
     poll_max_age: float
@@ -60,8 +60,8 @@ class Settings:
     selection: Selection
     log_level: str
     log_format: str
-    from_file: str
-    """A saved output of crm_mon in place of a cluster; - for standard input, empty for none."""
+    from_file: str | None
+    """A saved output of crm_mon in place of a cluster; - for standard input, None for none."""
     once: bool
     demo: bool
 
@@ -75,10 +75,10 @@ class ShowSettings:
     cibadmin_path: str
     crm_node_path: str
     command_prefix: tuple[str, ...]
-    from_file: str
+    from_file: str | None
     json: bool
-    config: str
-    """The bundle whose configuration is shown; empty for the state of all."""
+    config: str | None
+    """The bundle whose configuration is shown; None for the state of all."""
     secrets: bool
     demo: bool
 
@@ -205,7 +205,7 @@ def _read(
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the exporter's flags."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         PROGRAM,
         usage=f"{PROGRAM} [flags]\n       {PROGRAM} show [flags]"
         f"\n       {PROGRAM} check-web-config FILE",
@@ -223,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
         None,
         "Address to listen on, such as 127.0.0.1:19664 or [::1]:19664; may be repeated."
         f" (default: {_DEFAULT_ADDRESS})",
+        repeated=True,
     )
     _add(
         result,
@@ -234,8 +235,8 @@ def parser() -> argparse.ArgumentParser:
     _add(
         result,
         "--web.config.file",
-        _Kind("FILE", str),
-        "",
+        _Kind("FILE", _file),
+        None,
         "Configuration of TLS, users, headers and rate limit, as Prometheus' own exporters read it;"
         " read again when it or a certificate changes, and on SIGHUP.",
     )
@@ -285,7 +286,7 @@ def parser() -> argparse.ArgumentParser:
     _add(
         result,
         "--log.level",
-        _Kind("LEVEL", _one_of(logs.LEVELS)),
+        _Kind("LEVEL", _level),
         "info",
         f"Least severe level that is logged: {', '.join(logs.LEVELS)}.",
     )
@@ -308,7 +309,7 @@ def parser() -> argparse.ArgumentParser:
 
 def show_parser() -> argparse.ArgumentParser:
     """Return the parser of the flags of `show`."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         f"{PROGRAM} show",
         usage=f"{PROGRAM} show [flags]",
         description="Print the cluster as the exporter understands it: a table per bundle,"
@@ -321,21 +322,22 @@ def show_parser() -> argparse.ArgumentParser:
     _add(
         result,
         "--config",
-        _Kind("BUNDLE", str),
-        "",
+        _Kind("BUNDLE", _bundle),
+        None,
         "Print the configuration of this bundle in place of its state.",
     )
     result.add_argument(
         "--secrets",
         action="store_true",
-        help="Show values of the configuration whose names look secret.",
+        help="Show values of the configuration whose names look secret, and those that are no"
+        " plain words.",
     )
     return result
 
 
 def check_parser() -> argparse.ArgumentParser:
     """Return the parser of the arguments of `check-web-config`."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         f"{PROGRAM} check-web-config",
         usage=f"{PROGRAM} check-web-config FILE",
         description="Read a file for --web.config.file, load the certificates that it names,"
@@ -347,12 +349,18 @@ def check_parser() -> argparse.ArgumentParser:
     return result
 
 
-def _add(
-    parser: argparse.ArgumentParser, flag: str, kind: _Kind, default: str | None, text: str
+def _add(  # noqa: PLR0913 - what a flag is
+    parser: argparse.ArgumentParser,
+    flag: str,
+    kind: _Kind,
+    default: str | None,
+    text: str,
+    *,
+    repeated: bool = False,
 ) -> None:
     """Add a flag; what reads its value never fails, but makes a mistake of it.
 
-    Without a default it may be repeated: argparse would add to a default.
+    One that may be repeated has no default here: argparse would add to it.
     """
 
     def lenient(value: str) -> object:
@@ -364,13 +372,13 @@ def _add(
     parser.add_argument(
         flag,
         dest=re.sub(r"[.-]", "_", flag.removeprefix("--")),
-        action="append" if default is None else "store",
+        action="append" if repeated else "store",
         type=lenient,
         default=default,  # read like any value
         nargs="?",
         const=_Mistake(flag, "needs a value"),
         metavar=kind.metavar,
-        help=text if default is None else f"{text} (default: {default or 'none'})",
+        help=text if repeated else f"{text} (default: {default or 'none'})",
     )
 
 
@@ -390,15 +398,23 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     _add(
         parser,
         "--from-file",
-        _Kind("FILE", str),
-        "",
-        "Read a saved output of crm_mon in place of asking it; - for standard input.",
+        _Kind("FILE", _file),
+        None,
+        "Read a saved output of crm_mon in place of asking it, once or in show; - for standard"
+        " input.",
     )
     parser.add_argument(
         "--demo",
         action="store_true",
         help="Show a demonstration cluster in place of this machine's; needs no Pacemaker.",
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells mistakes that argparse finds as all others are told."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
 
 
 class _Help(argparse.HelpFormatter):
@@ -450,6 +466,24 @@ def _word(text: str) -> str:
     if not text.strip():
         raise ValueError("name a command")
     return text
+
+
+def _file(text: str) -> str:
+    # Empty is a variable that is not set, not a wish to go without TLS.
+    if not text:
+        raise ValueError("name a file")
+    return text
+
+
+def _bundle(text: str) -> str:
+    if not text:
+        raise ValueError("name a bundle")
+    return text
+
+
+def _level(text: str) -> str:
+    # Prometheus' own programs write it so.
+    return _one_of(logs.LEVELS)("warning" if text == "warn" else text)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def run(site: Site, clock: Clock, chosen: ShowSettings) -> int:
     """Print what was asked for, and return the exit status: 0 when there was something to see."""
     try:
         if chosen.config:
-            details = _details(site, chosen)
+            details = _details(site, chosen, chosen.config)
             _print(details_document(details) if chosen.json else details_page(details))
         else:
             sight = _look(site, clock, chosen)
@@ -127,8 +127,8 @@ def _look(site: Site, clock: Clock, chosen: ShowSettings) -> Sight:
     )
 
 
-def _details(site: Site, chosen: ShowSettings) -> BundleDetails:
-    details = cib.parse_bundle(cib.output(_ask_cib(site, chosen)), chosen.config)
+def _details(site: Site, chosen: ShowSettings, bundle: str) -> BundleDetails:
+    details = cib.parse_bundle(cib.output(_ask_cib(site, chosen)), bundle)
     return details if chosen.secrets else cib.without_secrets(details)
 
 

@@ -67,6 +67,10 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse([f"--poll.interval={text}", "--poll.max-age=9h"]).poll_interval == seconds
 
 
+def test_a_level_as_prometheus_writes_it() -> None:
+    assert parse(["--log.level=warn"]).log_level == "warning"
+
+
 def test_a_link_to_runbooks() -> None:
     url = "https://example.com/runbooks?a=1#b"
     assert parse([f"--web.runbooks-url={url}"]).web_runbooks_url == url
@@ -101,6 +105,11 @@ def test_a_prefix_is_words() -> None:
         (["--web.runbooks-url=https://"], "starts with http:// or https://"),
         (["--crm_mon.path= "], "name a command"),
         (["--command.prefix='"], "--command.prefix"),
+        # A variable that is not set must not mean: without TLS, for anybody.
+        (["--web.config.file="], "--web.config.file '': name a file"),
+        (["--from-file="], "--from-file '': name a file"),
+        (["--version=1"], "--version: ignored explicit argument '1'"),
+        (["--once=yes"], "--once: ignored explicit argument 'yes'"),
         (["--log.level=loud"], "choose from debug, info, warning, error"),
         (["--log.format=xml"], "choose from logfmt, json"),
         (["--poll.max-age=69s"], "--poll.max-age must be at least"),

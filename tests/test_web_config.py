@@ -726,7 +726,7 @@ class TestCheck:
     ) -> None:
         content = {
             "tls_server_config": mutual(Pki(tmp_path)),
-            "http_server_config": {"http2": True},
+            "http_server_config": {"http2": True, "headers": {"X-Frame-Options": "deny"}},
             "basic_auth_users": {"alice": HASH},
             "rate_limit": {"interval": "1s", "burst": 20},
         }
@@ -736,7 +736,7 @@ class TestCheck:
         assert err == ""
         assert out == (
             f"{path}: good: tls on, client certificates RequireAndVerifyClientCert, users 1,"
-            " rate limit 20 and one every 1s;"
+            " rate limit 20 and one every 1s, headers 1;"
             " http_server_config.http2: HTTP/2 is not offered, HTTP/1.1 is\n"
         )
 

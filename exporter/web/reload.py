@@ -73,6 +73,7 @@ def describe(access: Access) -> dict[str, str | int]:
         "client_certificates": tls_config.client_auth.value if tls_config else "none",
         "users": len(access.config.users),
         "rate_limit": f"{rate.burst} and one every {rate.interval:g}s" if rate else "none",
+        "headers": len(access.config.headers),
     }
 
 
