@@ -179,6 +179,38 @@ def test_ansible_lint_has_nothing_to_say() -> None:
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ([], "--web.listen-address=:9664"),
+        (["--poll.interval=7s"], "--web.listen-address=:9664 --poll.interval=7s"),
+        (["--web.listen-address=127.0.0.1:9665"], "--web.listen-address=127.0.0.1:9665"),
+        (["--web.listen-address", ":9665"], "--web.listen-address :9665"),
+    ],
+)
+def test_the_exporter_listens_on_the_port_of_the_role(flags: list[str], arguments: str) -> None:
+    role = ANSIBLE / "roles" / "pacemaker_bundle_exporter"
+    variables = {
+        "pacemaker_bundle_exporter_port": 9664,
+        "pacemaker_bundle_exporter_flags": flags,
+    }
+    found = subprocess.run(
+        [
+            *(see.need("ansible"), "localhost", "--module-name=debug"),
+            f"--args=msg={{{{ lookup('template', '{role}/templates/flags.j2') }}}}",
+            f"--extra-vars=@{role}/defaults/main.yml",
+            f"--extra-vars={json.dumps(variables)}",
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    text = json.loads(found.stdout.partition("=>")[2])["msg"]
+    assert text.splitlines()[1:] == [f'ARGS="{arguments}"']
+
+
 def test_the_rpm_is_built_and_holds_everything(tmp_path: Path) -> None:
     """With Debian's Python; the recipe itself runs the program."""
     defined = {
@@ -325,6 +357,11 @@ def test_the_role_of_ansible(machine: Machine) -> None:
     assert _played(machine, "--check")["changed"] >= 2
     assert machine.run("systemctl", "status", UNIT).returncode == 4  # there is no such unit
     assert machine.output("cibadmin", "--query", "--scope=configuration") == before
+
+    elsewhere = {"pacemaker_bundle_exporter_flags": ["--web.listen-address=[::1]:9664"]}
+    refused = _play(machine, f"--extra-vars={json.dumps(elsewhere)}", web=PLAIN)
+    assert refused.returncode != 0
+    assert "pacemaker_bundle_exporter_port in each --web.listen-address" in refused.stdout
 
     assert _played(machine)["changed"] >= 4
     machine.wait_until("pacemaker_up", 1)
