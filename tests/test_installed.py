@@ -16,6 +16,7 @@ from exporter import __version__
 from tests.support import see
 from tests.support.certificates import Pki, serve
 from tests.support.machine import UNIT, Machine, booted, clean_root, package
+from tests.support.packaged import links, shared
 from tests.support.programs import eventually
 
 pytestmark = pytest.mark.package
@@ -26,8 +27,6 @@ HALF_A_SECOND = "--poll.interval=500ms"
 POLLS_OF_A_DAY = 24 * 60 * 6
 ROOT = Path(__file__).parents[1]
 ANSIBLE = ROOT / "deploy" / "ansible"
-RECIPES = {"deb", "rpm", "venv.sh"}
-"""How packages are made is no part of them."""
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +42,29 @@ def machine(root: Path) -> Iterator[Machine]:
         yield found
 
 
-def _to_install() -> set[Path]:
-    """Rules, dashboards, runbooks, the unit and more: what is beside the program."""
-    found = {
+def _files(*directories: Path) -> set[Path]:
+    return {
         path.relative_to(ROOT)
-        for directory in ("deploy", "grafana")
-        for path in (ROOT / directory).rglob("*")
+        for directory in directories
+        for path in directory.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert len(found) > 100
+
+
+def _to_install() -> set[Path]:
+    """Rules, dashboards, runbooks, the unit and more: what is beside the program."""
+    found = _files(*shared())
+    assert len(found) > 90
     return found
-
-
-def _in_packages() -> set[Path]:
-    return {path for path in _to_install() if RECIPES.isdisjoint(path.parts[:2])}
 
 
 def test_the_wheel_holds_everything() -> None:
     (wheel,) = package().parent.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = {name.partition(".data/data/share/")[2] for name in opened.namelist()}
-    assert {f"{NAME}/{path}" for path in _to_install()} <= names
+    assert {f"{NAME}/{path}" for path in _to_install()} == {
+        name for name in names if name.startswith(f"{NAME}/")
+    }
     assert {f"man/man1/{NAME}.1", f"bash-completion/completions/{NAME}"} <= names
     assert {f"zsh/site-functions/_{NAME}", f"fish/vendor_completions.d/{NAME}.fish"} <= names
 
@@ -73,13 +74,21 @@ def test_the_sdist_holds_everything() -> None:
     with tarfile.open(sdist) as opened:
         names = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
     more = ("exporter/REVISION", "tests/test_installed.py", "SECURITY.md", "constraints.txt")
-    assert _to_install() | {Path(name) for name in more} <= names
+    assert _files(ROOT / "deploy", ROOT / "grafana") | {Path(name) for name in more} <= names
 
 
 def test_the_debian_package_holds_everything(root: Path) -> None:
     share = root / "usr" / "share" / NAME
     found = {path.relative_to(share) for path in share.rglob("*") if path.is_file()}
-    assert found == _in_packages()
+    assert found == _to_install()
+
+
+def test_links_in_the_documents_of_the_debian_package_lead_somewhere(root: Path) -> None:
+    documents = sorted((root / "usr" / "share" / "doc" / NAME).glob("*.md"))
+    assert "README.md" in {path.name for path in documents}
+    for document in documents:
+        for link in links(document):
+            assert link.exists(), link
 
 
 def test_lintian_has_nothing_to_say() -> None:
@@ -232,7 +241,14 @@ def test_the_rpm_is_built_and_holds_everything(tmp_path: Path) -> None:
     (rpm,) = tmp_path.rglob("*.rpm")
     assert rpm.name.startswith(f"{NAME}-{__version__}-")
     listed = subprocess.check_output([see.need("rpm"), "-qlp", str(rpm)], text=True).splitlines()
-    assert {f"/usr/share/{NAME}/{path}" for path in _in_packages()} <= set(listed)
+    assert {f"/usr/share/{NAME}/{path}" for path in _to_install()} <= set(listed)
+    documents = {
+        Path("/usr/share/doc") / NAME / path.relative_to(ROOT) for path in ROOT.glob("*.md")
+    }
+    assert {str(path) for path in documents} <= set(listed)
+    assert {f"/usr/share/doc/{NAME}/{name}" for name in ("LICENSE", "deploy", "docs")} <= set(
+        listed
+    )
     assert f"/usr/lib/systemd/system/{UNIT}" in listed
 
 
