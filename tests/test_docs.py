@@ -13,6 +13,7 @@ from exporter.errors import Outcome
 from exporter.families import CLUSTER, EXPORTER
 from exporter.metrics import Family
 from tests.support import see
+from tests.support.packaged import links, shared
 from tests.support.reference import reference
 from tests.support.rules import rules
 
@@ -83,11 +84,19 @@ def test_every_document_says_something(document: Path) -> None:
     assert len(document.read_text(encoding="utf-8").splitlines()) > 5
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_to_files_lead_somewhere(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (ROOT / link).exists(), link
+INSTALLED = [*shared(), ROOT / "docs", ROOT / "LICENSE", *DOCUMENTS]
+"""What packages bring, laid out as in the sources."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [*DOCUMENTS, *(path for directory in shared() for path in sorted(directory.rglob("*.md")))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_to_files_lead_somewhere_also_in_packages(document: Path) -> None:
+    for link in links(document):
+        assert link.exists(), link
+        assert any(link.resolve().is_relative_to(place) for place in INSTALLED), link
 
 
 def test_the_changelog_has_this_version() -> None:

@@ -16,6 +16,7 @@ from exporter import __version__
 from tests.support import see
 from tests.support.certificates import Pki, serve
 from tests.support.machine import UNIT, Machine, booted, clean_root, package
+from tests.support.packaged import links, shared
 from tests.support.programs import eventually
 
 pytestmark = pytest.mark.package
@@ -26,8 +27,6 @@ HALF_A_SECOND = "--poll.interval=500ms"
 POLLS_OF_A_DAY = 24 * 60 * 6
 ROOT = Path(__file__).parents[1]
 ANSIBLE = ROOT / "deploy" / "ansible"
-RECIPES = {"deb", "rpm", "venv.sh"}
-"""How packages are made is no part of them."""
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +42,29 @@ def machine(root: Path) -> Iterator[Machine]:
         yield found
 
 
-def _to_install() -> set[Path]:
-    """Rules, dashboards, runbooks, the unit and more: what is beside the program."""
-    found = {
+def _files(*directories: Path) -> set[Path]:
+    return {
         path.relative_to(ROOT)
-        for directory in ("deploy", "grafana")
-        for path in (ROOT / directory).rglob("*")
+        for directory in directories
+        for path in directory.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert len(found) > 100
+
+
+def _to_install() -> set[Path]:
+    """Rules, dashboards, runbooks, the unit and more: what is beside the program."""
+    found = _files(*shared())
+    assert len(found) > 90
     return found
-
-
-def _in_packages() -> set[Path]:
-    return {path for path in _to_install() if RECIPES.isdisjoint(path.parts[:2])}
 
 
 def test_the_wheel_holds_everything() -> None:
     (wheel,) = package().parent.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = {name.partition(".data/data/share/")[2] for name in opened.namelist()}
-    assert {f"{NAME}/{path}" for path in _to_install()} <= names
+    assert {f"{NAME}/{path}" for path in _to_install()} == {
+        name for name in names if name.startswith(f"{NAME}/")
+    }
     assert {f"man/man1/{NAME}.1", f"bash-completion/completions/{NAME}"} <= names
     assert {f"zsh/site-functions/_{NAME}", f"fish/vendor_completions.d/{NAME}.fish"} <= names
 
@@ -73,13 +74,21 @@ def test_the_sdist_holds_everything() -> None:
     with tarfile.open(sdist) as opened:
         names = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
     more = ("exporter/REVISION", "tests/test_installed.py", "SECURITY.md", "constraints.txt")
-    assert _to_install() | {Path(name) for name in more} <= names
+    assert _files(ROOT / "deploy", ROOT / "grafana") | {Path(name) for name in more} <= names
 
 
 def test_the_debian_package_holds_everything(root: Path) -> None:
     share = root / "usr" / "share" / NAME
     found = {path.relative_to(share) for path in share.rglob("*") if path.is_file()}
-    assert found == _in_packages()
+    assert found == _to_install()
+
+
+def test_links_in_the_documents_of_the_debian_package_lead_somewhere(root: Path) -> None:
+    documents = sorted((root / "usr" / "share" / "doc" / NAME).glob("*.md"))
+    assert "README.md" in {path.name for path in documents}
+    for document in documents:
+        for link in links(document):
+            assert link.exists(), link
 
 
 def test_lintian_has_nothing_to_say() -> None:
@@ -179,6 +188,38 @@ def test_ansible_lint_has_nothing_to_say() -> None:
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ([], "--web.listen-address=:9664"),
+        (["--poll.interval=7s"], "--web.listen-address=:9664 --poll.interval=7s"),
+        (["--web.listen-address=127.0.0.1:9665"], "--web.listen-address=127.0.0.1:9665"),
+        (["--web.listen-address", ":9665"], "--web.listen-address :9665"),
+    ],
+)
+def test_the_exporter_listens_on_the_port_of_the_role(flags: list[str], arguments: str) -> None:
+    role = ANSIBLE / "roles" / "pacemaker_bundle_exporter"
+    variables = {
+        "pacemaker_bundle_exporter_port": 9664,
+        "pacemaker_bundle_exporter_flags": flags,
+    }
+    found = subprocess.run(
+        [
+            *(see.need("ansible"), "localhost", "--module-name=debug"),
+            f"--args=msg={{{{ lookup('template', '{role}/templates/flags.j2') }}}}",
+            f"--extra-vars=@{role}/defaults/main.yml",
+            f"--extra-vars={json.dumps(variables)}",
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    text = json.loads(found.stdout.partition("=>")[2])["msg"]
+    assert text.splitlines()[1:] == [f'ARGS="{arguments}"']
+
+
 def test_the_rpm_is_built_and_holds_everything(tmp_path: Path) -> None:
     """With Debian's Python; the recipe itself runs the program."""
     defined = {
@@ -200,7 +241,14 @@ def test_the_rpm_is_built_and_holds_everything(tmp_path: Path) -> None:
     (rpm,) = tmp_path.rglob("*.rpm")
     assert rpm.name.startswith(f"{NAME}-{__version__}-")
     listed = subprocess.check_output([see.need("rpm"), "-qlp", str(rpm)], text=True).splitlines()
-    assert {f"/usr/share/{NAME}/{path}" for path in _in_packages()} <= set(listed)
+    assert {f"/usr/share/{NAME}/{path}" for path in _to_install()} <= set(listed)
+    documents = {
+        Path("/usr/share/doc") / NAME / path.relative_to(ROOT) for path in ROOT.glob("*.md")
+    }
+    assert {str(path) for path in documents} <= set(listed)
+    assert {f"/usr/share/doc/{NAME}/{name}" for name in ("LICENSE", "deploy", "docs")} <= set(
+        listed
+    )
     assert f"/usr/lib/systemd/system/{UNIT}" in listed
 
 
@@ -325,6 +373,11 @@ def test_the_role_of_ansible(machine: Machine) -> None:
     assert _played(machine, "--check")["changed"] >= 2
     assert machine.run("systemctl", "status", UNIT).returncode == 4  # there is no such unit
     assert machine.output("cibadmin", "--query", "--scope=configuration") == before
+
+    elsewhere = {"pacemaker_bundle_exporter_flags": ["--web.listen-address=[::1]:9664"]}
+    refused = _play(machine, f"--extra-vars={json.dumps(elsewhere)}", web=PLAIN)
+    assert refused.returncode != 0
+    assert "pacemaker_bundle_exporter_port in each --web.listen-address" in refused.stdout
 
     assert _played(machine)["changed"] >= 4
     machine.wait_until("pacemaker_up", 1)

@@ -1,5 +1,6 @@
 """deploy/prometheus/override.py as an operator runs it, on the shipped rules."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ ALERTS = RULE_FILES[1].name
 def override(
     directory: Path, changes: str, *rule_files: Path, into: str = "changed"
 ) -> subprocess.CompletedProcess[str]:
+    (directory / "changed").mkdir(exist_ok=True)
     file = directory / "changes.yml"
     file.write_text(changes, encoding="utf-8")
     return subprocess.run(
@@ -69,12 +71,12 @@ def test_durations_and_severity(tmp_path: Path) -> None:
         "alerts:\n"
         "  PacemakerBundleDegraded: {for: 10m, severity: warning}\n"
         "  PacemakerNodeStandby: {for: 12h}\n"
-        "  PacemakerBundleDown: {keep_firing_for: 1h}\n",
+        "  PacemakerBundleDown: {keep_firing_for: 23m}\n",
     )
     degraded = found["PacemakerBundleDegraded"]
     assert (degraded["for"], degraded["labels"]) == ("10m", {"severity": "warning"})
     assert found["PacemakerNodeStandby"]["for"] == "12h"
-    assert found["PacemakerBundleDown"]["keep_firing_for"] == "1h"
+    assert found["PacemakerBundleDown"]["keep_firing_for"] == "23m"
     assert differing(found) == {
         "PacemakerBundleDegraded",
         "PacemakerNodeStandby",
@@ -102,12 +104,12 @@ def test_an_alert_is_left_out(tmp_path: Path) -> None:
 def test_all_alerts_that_have_such_a_duration_but_for_those_that_are_named(tmp_path: Path) -> None:
     found = changed(
         tmp_path,
-        "all: {keep_firing_for: 30m}\nalerts: {PacemakerBundleDown: {keep_firing_for: 2h}}",
+        "all: {keep_firing_for: 20m}\nalerts: {PacemakerBundleDown: {keep_firing_for: 22m}}",
     )
     for name, rule in SHIPPED.items():
-        expected = "30m" if "keep_firing_for" in rule else None
+        expected = "20m" if "keep_firing_for" in rule else None
         if name == "PacemakerBundleDown":
-            expected = "2h"
+            expected = "22m"
         assert found[name].get("keep_firing_for") == expected, name
 
 
@@ -169,7 +171,43 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(
     (line,) = ran.stderr.splitlines()
     assert line.startswith("override.py: ")
     assert told in line
-    assert not (tmp_path / "changed").exists()
+    assert not any((tmp_path / "changed").iterdir())
+
+
+EXPLAINING = ("PacemakerMaintenanceMode", "PacemakerBundleMaintenance", "PacemakerStopAllResources")
+
+
+def test_what_outlasts_its_explanation_is_warned_of(tmp_path: Path) -> None:
+    ran = override(
+        tmp_path,
+        "all: {keep_firing_for: 10m}\nalerts: {PacemakerBundleDown: {keep_firing_for: 24m}}",
+    )
+    assert ran.returncode == 0
+    assert {line.partition(": warning: ")[2] for line in ran.stderr.splitlines()} == {
+        f"PacemakerBundleDown goes on for 2m and 24m without data, {name} silences for 25m:"
+        " replace its [25m]"
+        for name in EXPLAINING
+    }
+    assert read(tmp_path / "changed" / ALERTS)["PacemakerBundleDown"]["keep_firing_for"] == "24m"
+
+
+def test_longer_durations_with_longer_ranges_are_fine(tmp_path: Path) -> None:
+    replaced = "".join(f'  {name}: {{replace: {{"[25m]": "[45m]"}}}}\n' for name in EXPLAINING)
+    found = changed(tmp_path, f"all: {{keep_firing_for: 30m}}\nalerts:\n{replaced}")
+    assert found["PacemakerBundleDown"]["keep_firing_for"] == "30m"
+
+
+def test_the_example_is_fine(tmp_path: Path) -> None:
+    readme = (PROGRAM.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(# changes.yml\n.*?)```", readme, re.DOTALL)
+    assert changed(tmp_path, example)["PacemakerBundleDown"]["keep_firing_for"] == "20m"
+
+
+def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    ran = override(tmp_path, "", into="promethues")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"--into {tmp_path}/promethues: there is no such directory" in ran.stderr
+    assert not (tmp_path / "promethues").exists()
 
 
 def test_a_rule_file_that_is_not_there(tmp_path: Path) -> None:

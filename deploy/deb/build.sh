@@ -48,9 +48,6 @@ install -D -m 644 "$here/default" "$root/etc/default/$name"
 install -D -m 644 "$here/lintian-overrides" "$root/usr/share/lintian/overrides/$name"
 install -D -m 644 "$here/../systemd/$name.service" "$root/lib/systemd/system/$name.service"
 install -D -m 644 "$here/../systemd/sysusers.conf" "$root/usr/lib/sysusers.d/$name.conf"
-# How the package is made is no part of it, nor are caches of where it was built.
-for recipe in deb rpm venv.sh; do rm -r "$root/usr/share/$name/deploy/$recipe"; done
-find "$root/usr/share/$name" -name __pycache__ -prune -exec rm -rf {} +
 
 maintainer="${DEBFULLNAME:-The authors of $name} <${DEBEMAIL:-packages@example.org}>"
 changes() {
@@ -64,9 +61,11 @@ END
 }
 changes | gzip -9n >"$doc/changelog.Debian.gz"
 gzip -9nc "$source/CHANGELOG.md" >"$doc/changelog.gz"
-for document in README METRICS SECURITY; do
-    [ ! -f "$source/$document.md" ] || install -m 644 "$source/$document.md" "$doc/"
-done
+# The documents, among what they link to.
+install -m 644 "$source"/*.md "$doc/"
+install -D -m 644 -t "$doc/docs" "$source"/docs/*
+ln -s "../../$name/deploy" "../../$name/grafana" "$doc/"
+ln -s copyright "$doc/LICENSE"
 "$python" "$here/copyright.py" "$venv/lib/python$x/site-packages" >"$doc/copyright"
 
 # --- control ----------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 
     override.py CHANGES.yml --into DIRECTORY RULES.yml ...
 
-Reads the rule files and writes each of them, changed, under its name into another directory. Needs
-Python 3.9 and PyYAML (Debian: python3-yaml). CHANGES.yml, of which every part may be absent:
+Reads the rule files and writes each of them, changed, under its name into another directory, which
+is there. Needs Python 3.9 and PyYAML (Debian: python3-yaml). CHANGES.yml, of which every part may
+be absent:
 
     alerts:
       PacemakerBundleDegraded: {for: 10m, severity: warning}
@@ -13,8 +14,9 @@ Python 3.9 and PyYAML (Debian: python3-yaml). CHANGES.yml, of which every part m
         replace: {"6 *": "10 *"}       # text of the expression: a limit, a range
       PacemakerBundleDisabled: off     # left out
     all:                               # every alert that has such a duration, but for those above
-      keep_firing_for: 30m
+      keep_firing_for: 20m
 
+A keep_firing_for that outlasts what silences in maintenance is warned of: see README.md.
 Exit status: 0; 1 when the changes do not fit the rules, and nothing is written; 2 on wrong usage.
 """
 
@@ -33,6 +35,10 @@ DURATIONS = ("for", "keep_firing_for")
 DURATION = re.compile(r"0|(\d+(ms|[smhdwy]))+")
 OF_AN_ALERT = {*DURATIONS, "severity", "replace"}
 SEVERITIES = ("critical", "warning", "info")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+# They silence what they explain, and without data for as long as their expressions look back.
+EXPLAINING = ("PacemakerMaintenanceMode", "PacemakerBundleMaintenance", "PacemakerStopAllResources")
+SEEN = 120  # seconds for which others look back, before their keep_firing_for begins
 
 
 class ChangesError(Exception):
@@ -112,6 +118,28 @@ def _changed(
     return new
 
 
+def unexplained(files: dict[str, Any]) -> list[str]:
+    """Say which alerts silence others for a shorter time without data than these go on."""
+    rules = [rule for file in files.values() for group in file["groups"] for rule in group["rules"]]
+    lasting = [r for r in rules if "keep_firing_for" in r and r["alert"] not in EXPLAINING]
+    longest = max(lasting, key=lambda rule: _seconds(rule["keep_firing_for"]), default=None)
+    told = []
+    for rule in rules:
+        if longest and rule.get("alert") in EXPLAINING:
+            back = min(re.findall(r"\[(\w+)\]", rule["expr"]), key=_seconds, default="0")
+            if _seconds(longest["keep_firing_for"]) + SEEN > _seconds(back):
+                told.append(
+                    f"{longest['alert']} goes on for 2m and {longest['keep_firing_for']} without"
+                    f" data, {rule['alert']} silences for {back}: replace its [{back}]"
+                )
+    return told
+
+
+def _seconds(duration: object) -> float:
+    found = re.findall(r"(\d+)(ms|[smhdwy])", str(duration))
+    return sum(int(number) * SECONDS[unit] for number, unit in found)
+
+
 # Those in C are ten times as fast, and not in every PyYAML.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -141,6 +169,8 @@ def main() -> int:
     try:
         changed = apply(_read(arguments.changes), {p.name: _read(p) for p in arguments.rules})
         _keep(arguments.rules, arguments.into)
+        for line in unexplained(changed):
+            print(f"override.py: {arguments.changes}: warning: {line}", file=sys.stderr)
         for path in arguments.rules:
             _write(arguments.into / path.name, path, changed[path.name], arguments.changes.name)
     except ChangesError as error:
@@ -155,6 +185,8 @@ def main() -> int:
 
 
 def _keep(rules: list[Path], into: Path) -> None:
+    if not into.is_dir():
+        raise ChangesError(f"--into {into}: there is no such directory")
     for path in rules:
         if (into / path.name).resolve() == path.resolve():
             raise ChangesError(f"--into {into}: {path} would be overwritten")
@@ -166,7 +198,6 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - what YAML holds
 
 
 def _write(path: Path, original: Path, content: Any, changes: str) -> None:  # noqa: ANN401
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=100)
     head = f"# Made by override.py from {original.name} and {changes}: do not edit.\n"
     path.write_text(head + text, encoding="utf-8")
