@@ -8,7 +8,7 @@ prometheus_client's parsers check it in the tests.
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, repeat
 from typing import TypeVar
@@ -42,9 +42,9 @@ class Block:
     name: str
     kind: Kind
     help: str
-    parts: tuple[object, ...] = ()
+    parts: tuple[object, ...]
     """What it was rendered of."""
-    lines: tuple[str, ...] = ()
+    lines: tuple[str, ...]
     """Those of each part."""
 
     def text(self, form: Format) -> Iterator[str]:
@@ -69,16 +69,18 @@ def render(
     known = {block.name: block for block in before}
     blocks = []
     for family in families:
-        block = known.get(family.name, Block(family.name, family.kind, family.help))
+        block = known.get(family.name)
         parts = tuple(family.parts(source))
-        if block.parts != parts:
+        if block is None or block.parts != parts:
             pattern = _pattern(family)
-            there = zip(block.parts, block.lines, strict=True)
+            there = zip(block.parts, block.lines, strict=True) if block else ()
             lines = tuple(
-                lines if part == was else writer.lines(pattern, family.collect(part))
-                for part, (was, lines) in zip(parts, chain(there, _NOTHING), strict=False)
+                [
+                    lines if part == was else writer.lines(pattern, family.collect(part))
+                    for part, (was, lines) in zip(parts, chain(there, _NOTHING), strict=False)
+                ]
             )
-            block = replace(block, parts=parts, lines=lines)
+            block = Block(family.name, family.kind, family.help, parts, lines)
         if any(block.lines):
             blocks.append(block)
     return tuple(blocks)
