@@ -26,7 +26,7 @@ fail-count is an attribute of its own, and may come later."""
 FORGETTING = 30.0
 """Seconds for which it is asked for at every poll while something is remembered that was removed:
 that takes a moment, but in maintenance, on standby or without stop-orphan-resources it lasts."""
-TRIES = 3
+TRIES = 5
 """After so many in a row that failed, they are tried at their interval only, so that sight is not
 lost at every other poll; if the next fails too, what was known of histories is shown no more."""
 
@@ -134,6 +134,8 @@ class _Histories:
     def asked(self, now: float) -> bool:
         """Whether one is asked for at the poll that begins now."""
         self._polls += 1
+        if self._polls > 2:  # noqa: PLR2004 - one without failed too: it is not for histories
+            self._tried = 0
         # After polls that failed sight comes first, which takes less, and the history next.
         if self._polls > 1 or now < self._due:
             return False

@@ -19,6 +19,7 @@ from exporter.watcher import (
     FORGETTING,
     HISTORY_INTERVAL,
     MOVING_INTERVAL,
+    TRIES,
     Watcher,
 )
 from tests.support import see
@@ -316,8 +317,8 @@ def test_where_only_histories_fail_they_are_tried_at_their_interval_and_not_show
             with pytest.raises(PollError):
                 watcher.read(replace(answer, status=1))
     failed = [number for number, brief in enumerate(answers.brief[1:]) if not brief]
-    assert failed == [5, 7, 9, 15, 21, 27]
-    assert shown == [True] * 12 + [False] * 12
+    assert failed == [5, 7, 9, 11, 13, 19, 25]
+    assert shown == [True] * 14 + [False] * 9
     clock.tick(HISTORY_INTERVAL)
     answers.answer = document(FAILED)
     assert failures(look(watcher))["r"] == (2, 3, True)
@@ -325,6 +326,22 @@ def test_where_only_histories_fail_they_are_tried_at_their_interval_and_not_show
     for _ in range(2):
         look(watcher)
     assert answers.brief[-3:] == [False, True, False], "as ever"
+
+
+def test_where_others_fail_as_well_histories_are_tried_as_ever(
+    watcher: Watcher, answers: Answers, clock: FrozenDateTimeFactory
+) -> None:
+    look(watcher)
+    clock.tick(HISTORY_INTERVAL)
+    for _ in range(2 * TRIES):
+        answers.status = 1
+        for _ in range(2):
+            with pytest.raises(PollError):
+                look(watcher)
+        answers.status = 0
+        look(watcher)
+    look(watcher)
+    assert answers.brief == [False, *[False, True, True] * 2 * TRIES, False]
 
 
 def test_after_polls_that_failed_sight_comes_first_and_then_the_history(
