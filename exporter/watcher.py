@@ -175,11 +175,12 @@ class _Histories:
 
 
 def _digest(answer: bytes) -> bytes:
-    """Return what two answers have in common that differ in the moment only."""
-    head, end, rest = answer.partition(b"</summary>")
-    digest = hashlib.sha256(_MOMENTS.sub(b"", head))
-    digest.update(end)
-    digest.update(rest)
+    """Return what two answers have in common that differ in the moment only; copies nothing."""
+    digest, view, at = hashlib.sha256(), memoryview(answer), 0
+    for moment in _MOMENTS.finditer(answer, 0, max(answer.find(b"</summary>"), 0)):
+        digest.update(view[at : moment.start()])
+        at = moment.end()
+    digest.update(view[at:])
     return digest.digest()
 
 
