@@ -8,8 +8,9 @@ from exporter.errors import Outcome
 from tests.endurance.storm import A_POLL_HOLDS, TIMEOUT, Report, percentile
 from tests.support.see import need
 
-GROWTH = 8.0
-"""Megabytes by which the last third of a storm may be above the second: malloc's noise."""
+GROWTH = 16.0
+"""Megabytes by which the last third of a storm may be above the second: malloc's noise. At times
+there are 12 more all at once, in any third, which stay or go again; never more than that."""
 
 
 def complaints(report: Report) -> Iterator[str]:
