@@ -213,8 +213,8 @@ def parse(data: bytes, stderr: str = "", memory: Memory | None = None) -> Snapsh
         bans=tuple(_ban(element) for element in root.iterfind("bans/ban")),
         tickets=tuple(_ticket(element) for element in root.iterfind("tickets/ticket")),
         attributes=tuple(_attributes(root)),
-        unreadable_times=times.unreadable + in_history.unreadable,
         unreadable_in_history=in_history.unreadable,
+        unreadable_elsewhere=times.unreadable,
         resources_running=running,
     )
     free_in_pieces(root)

@@ -418,10 +418,10 @@ class Snapshot:
     bans: tuple[Ban, ...] = ()
     tickets: tuple[Ticket, ...] = ()
     attributes: tuple[NodeAttribute, ...] = ()
-    unreadable_times: int = 0
-    """Texts that should be times and could not be read; what they belong to is None."""
     unreadable_in_history: int = 0
-    """As many of them are in the history."""
+    """Texts in the history that should be times and could not be read; what they belong to is
+    None."""
+    unreadable_elsewhere: int = 0
     resources_running: Mapping[str, int] = field(default_factory=dict)
     """How many instances run on each node, as crm_mon counts them. Not in Node, which bundles refer
     to: no bundle would be as before when anything moved."""
@@ -430,6 +430,11 @@ class Snapshot:
     def authoritative(self) -> bool:
         """A DC is elected and this partition is quorate: this node sees the cluster's truth."""
         return self.cluster.dc_elected is True and self.cluster.quorate is True
+
+    @property
+    def unreadable_times(self) -> int:
+        """Texts that should be times and could not be read."""
+        return self.unreadable_in_history + self.unreadable_elsewhere
 
     @cached_property
     def replicas(self) -> Replicas:

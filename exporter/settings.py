@@ -235,7 +235,7 @@ def parser() -> argparse.ArgumentParser:
     _add(
         result,
         "--web.config.file",
-        _Kind("FILE", _file),
+        _Kind("FILE", _name_of("file")),
         None,
         "Configuration of TLS, users, headers and rate limit, as Prometheus' own exporters read it;"
         " read again when it or a certificate changes, and on SIGHUP.",
@@ -322,7 +322,7 @@ def show_parser() -> argparse.ArgumentParser:
     _add(
         result,
         "--config",
-        _Kind("BUNDLE", _bundle),
+        _Kind("BUNDLE", _name_of("bundle")),
         None,
         "Print the configuration of this bundle in place of its state.",
     )
@@ -398,7 +398,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     _add(
         parser,
         "--from-file",
-        _Kind("FILE", _file),
+        _Kind("FILE", _name_of("file")),
         None,
         "Read a saved output of crm_mon in place of asking it, once or in show; - for standard"
         " input.",
@@ -468,17 +468,14 @@ def _word(text: str) -> str:
     return text
 
 
-def _file(text: str) -> str:
-    # Empty is a variable that is not set, not a wish to go without TLS.
-    if not text:
-        raise ValueError("name a file")
-    return text
+def _name_of(what: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        # Empty is a variable that is not set, and no wish to go without TLS, say.
+        if not text:
+            raise ValueError(f"name a {what}")
+        return text
 
-
-def _bundle(text: str) -> str:
-    if not text:
-        raise ValueError("name a bundle")
-    return text
+    return read
 
 
 def _level(text: str) -> str:

@@ -92,12 +92,10 @@ class Watcher:
                 failed = snapshot.failed_actions != before.failed_actions
                 if brief:
                     history = _left(before, snapshot) if moved else before.history
-                    unreadable = before.unreadable_in_history
                     snapshot = replace(
                         snapshot,
                         history=history,
-                        unreadable_times=snapshot.unreadable_times + unreadable,
-                        unreadable_in_history=unreadable,
+                        unreadable_in_history=before.unreadable_in_history,
                     )
                 snapshot = _sharing(snapshot, before)
         strays = not brief and bool({e.resource for e in snapshot.history} - _resources(snapshot))

@@ -83,6 +83,7 @@ def _run(main: Callable[[list[str]], None], cib: str, words: list[str]) -> tuple
 
 
 if __name__ == "__main__":
+    # Debian's, for Debian's Python: not among the packages that mypy sees.
     from pcs import app  # type: ignore[import-not-found]
 
     json.dump([_call(app.main, *each) for each in json.load(sys.stdin)], sys.stdout)

@@ -357,7 +357,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         bans=tuple(draw(st.lists(BANS, max_size=3))),
         tickets=tuple(draw(st.lists(TICKETS, max_size=2))),
         attributes=tuple(draw(_attributes(node_names))),
-        unreadable_times=unreadable,
+        unreadable_elsewhere=unreadable,
         resources_running=draw(
             st.fixed_dictionaries({}, optional={node.name: COUNTS for node in known})
         ),
