@@ -1,11 +1,11 @@
-# `make` lists the targets. demo and test need nothing but python3, python3-venv, make and apt
-# on Debian 12: tests/setup.sh gets the rest. Variables:
-#   PYTHON=python3.12       which Python .venv is made with; else the newest there is
+# `make` lists the targets. On Debian 12, demo and test need only python3, python3-venv,
+# make and apt: tools/setup.sh installs the rest. Variables:
+#   PYTHON=python3.12       the Python for .venv; by default the newest one installed
 #   ARGS="--log.level=debug" more arguments for `make demo`
-#   PYTEST_ARGS="-k name"   more arguments for pytest
+#   PYTEST_ARGS="-k name"   more arguments for pytest; `make test` takes "-n0 --pdb" for a debugger
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
 #   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: starts of crm_mon and seed
-#   MUTATION_ARGS="--sample 50 cib" arguments for `make mutation`: see tests/mutation/__main__.py
+#   MUTATION_ARGS="--sample 50 pacemaker/cib" arguments for `make mutation`: see tests/mutation/__main__.py
 #   BENCH_ARGS="--quick"    arguments for `make bench`: see tests/bench/__main__.py
 
 export PYTHON
@@ -14,35 +14,49 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 BIN = .venv/bin
 
-# $(call timed,COMMANDS) runs them as one shell command, says how long they took, also when
-# they fail or are interrupted, and ends with their exit code. Pass a variable: its commas
-# are no separators then.
+# $(call timed,COMMANDS) runs the commands in one shell, prints how long they took, even if they
+# fail or are interrupted, and keeps their exit code. Pass the commands in a variable, because make
+# would split literal commands at commas.
 timed = @trap : INT; start=$$(date +%s); { $(1); }; code=$$?; \
 	echo "make $@: $$(($$(date +%s) - start)) s"; exit $$code
 
 lint = \
 	echo 'ruff check' && $(BIN)/ruff check . && \
 	echo 'ruff format --check' && $(BIN)/ruff format --check . && \
-	echo 'mypy --strict' && $(BIN)/mypy --strict exporter grafana tests hatch_build.py \
+	echo 'mypy --strict' && $(BIN)/mypy --strict exporter grafana tests tools hatch_build.py \
 		deploy/prometheus/override.py deploy/deb/copyright.py && \
-	echo 'shellcheck' && $(BIN)/shellcheck tests/setup.sh tests/support/boot.sh \
+	echo 'lint-imports' && $(BIN)/lint-imports && \
+	echo 'shellcheck' && $(BIN)/shellcheck tools/setup.sh tests/support/harness/boot.sh \
 		.ci/run deploy/venv.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
-		tests/cluster/node/*.sh tests/cluster/node/fence_power
+		tests/live/node/*.sh tests/live/node/fence_power
 
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or story or endurance or cluster or package)' --cov --cov-report=term $(PYTEST_ARGS)
+# Two processes, because most tests wait more than they compute. Tests of a file share fixtures, so they stay together.
+pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or story or endurance or cluster or package)' \
+	--numprocesses=2 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
-# pytest's exit code 5: it ran no test.
+# pytest exits with 5 if it ran no test.
 pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or story or endurance' $(PYTEST_ARGS) || { \
 	code=$$?; [ $$code = 5 ] || (exit $$code) && \
-	echo 'WARNING: no test ran here: none is marked so, or PYTEST_ARGS left none'; }; }
+	echo 'WARNING: no test ran: no test has these marks, or PYTEST_ARGS deselected them all'; }; }
 
-# The alerts of the cluster are shortened to seconds, so that a machine with other work may be too slow
-# for a test: one that fails is tried once more, on a new cluster. Both runs are in the output.
-pytest_cluster = { $(BIN)/pytest tests/cluster $(PYTEST_ARGS) || { \
-	echo 'once more, on a new cluster, what failed:' && \
-	$(BIN)/pytest tests/cluster --last-failed --last-failed-no-failures=none $(PYTEST_ARGS); }; }
+# A cache of its own: other pytest runs in parallel would overwrite the list of failed tests.
+cluster_cache = .pytest_cache/cluster
+cluster_failed = $(cluster_cache)/failed
+pytest_cluster = $(BIN)/pytest -o cache_dir=$(cluster_cache) tests/live $(PYTEST_ARGS)
+
+# In the cluster alerts fire after seconds instead of minutes, so a busy machine may be too slow for a test.
+# Failed tests run once more, on a new cluster. The output has both runs.
+cluster_first = { mkdir -p $(cluster_cache) && rm -f $(cluster_failed) && \
+	{ $(pytest_cluster) || touch $(cluster_failed); }; }
+cluster_again = { [ ! -e $(cluster_failed) ] || { \
+	echo 'running failed tests once more, on a new cluster:' && \
+	$(pytest_cluster) --last-failed --last-failed-no-failures=none; }; }
+
+# The cluster tests mostly wait, so the rest of test-all runs in parallel. Each part is printed when it ends.
+# Failed cluster tests run once more after everything else.
+all_parts = $(MAKE) --no-print-directory --jobs=2 --output-sync=target all-cluster all-package
 
 endurance = $(BIN)/python -m tests.endurance $(ENDURANCE_ARGS)
 
@@ -52,8 +66,8 @@ fuzz = $(BIN)/python -m tests.fuzz.crm_mon
 
 bench = $(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-# sdist, from it the wheel, that into a virtual environment that has nothing of ours; on Debian from it
-# the Debian package, for the release that it is built on.
+# Build the sdist, the wheel from the sdist, and install the wheel into a clean virtual environment. On Debian
+# also build the Debian package from the wheel, for the release of this machine.
 package = rm -rf build dist && \
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/pyproject-build --outdir dist . && \
@@ -63,7 +77,7 @@ package = rm -rf build dist && \
 	build/venv/bin/pacemaker-bundle-exporter --version && \
 	{ [ ! -x /usr/bin/dpkg-deb ] || deploy/deb/build.sh $(BIN)/python dist/*.whl dist; }
 
-# The package in a clean Debian: needs root, and what `package` built.
+# Tests the packages that `package` built in a clean Debian. Needs root.
 pytest_package = $(BIN)/pytest -m package $(PYTEST_ARGS)
 
 clean = rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis \
@@ -75,67 +89,78 @@ help: ## list the targets (the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | \
 		while IFS='	' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
-# The exporter takes the place of the shell, so that signals reach it: the time is the set-up's.
+# The exporter replaces the shell, so that signals reach it. Only the set-up is timed.
 .PHONY: demo
 demo: ## set up, then run the exporter with its demo data; more arguments in ARGS
-	@start=$$(date +%s); tests/setup.sh demo; code=$$?; \
+	@start=$$(date +%s); tools/setup.sh demo; code=$$?; \
 	echo "make $@: set-up $$(($$(date +%s) - start)) s"; [ $$code = 0 ] || exit $$code; \
 	exec $(BIN)/pacemaker-bundle-exporter --demo $(ARGS)
 
 .PHONY: test
 test: ## set up, then run the tests, with coverage; more arguments for pytest in PYTEST_ARGS
-	$(call timed,tests/setup.sh dev && $(pytest))
+	$(call timed,tools/setup.sh dev && $(pytest))
 
 .PHONY: test-all
 test-all: ## lint, the tests that `make test` leaves out, a minute of fuzzing, and the packages
-	$(call timed,tests/setup.sh all && $(lint) && $(pytest_rest) && $(pytest_cluster) && \
-		$(fuzz) -max_total_time=60 -verbosity=0 && $(package) && $(pytest_package))
+	$(call timed,tools/setup.sh all && $(lint) && \
+		$(all_parts) && $(cluster_again))
+
+.PHONY: all-cluster all-rest all-package
+all-cluster:
+	$(call timed,$(cluster_first))
+
+all-rest:
+	$(call timed,$(pytest_rest) && $(fuzz) -max_total_time=60 -verbosity=0)
+
+all-package: all-rest
+	$(call timed,$(package) && $(pytest_package))
 
 .PHONY: test-cluster
-test-cluster: ## break a real cluster of three nodes in every way (20 minutes; root, Debian 12)
-	$(call timed,tests/setup.sh cluster && $(pytest_cluster))
+test-cluster: ## break a real cluster of three nodes in many ways (20 minutes; root, Debian 12)
+	$(call timed,tools/setup.sh cluster && $(cluster_first) && $(cluster_again))
 
 .PHONY: endurance
 endurance: ## ten thousand starts of crm_mon while everything misbehaves (15 minutes); ENDURANCE_ARGS="STARTS SEED"
-	$(call timed,tests/setup.sh dev && $(endurance))
+	$(call timed,tools/setup.sh dev && $(endurance))
 
 .PHONY: mutation
-mutation: ## break the code in one place after the other: which test notices? (hours; MUTATION_ARGS)
-	$(call timed,tests/setup.sh mutation && $(mutation))
+mutation: ## change the code in one place at a time and run the tests (hours; MUTATION_ARGS)
+	$(call timed,tools/setup.sh mutation && $(mutation))
 
 .PHONY: fuzz
 fuzz: ## look for input that breaks the exporter, until interrupted; arguments in FUZZ_ARGS
-	$(call timed,tests/setup.sh dev && $(fuzz) $(FUZZ_ARGS))
+	$(call timed,tools/setup.sh dev && $(fuzz) $(FUZZ_ARGS))
 
 .PHONY: lint
-lint: ## ruff, mypy and shellcheck
-	$(call timed,tests/setup.sh venv dev && $(lint))
+lint: ## ruff, mypy, import-linter and shellcheck
+	$(call timed,tools/setup.sh venv dev && $(lint))
 
 .PHONY: format
-format: ## let ruff repair and format the code
-	$(call timed,tests/setup.sh venv dev && $(format))
+format: ## let ruff fix and format the code
+	$(call timed,tools/setup.sh venv dev && $(format))
 
 .PHONY: bench
-bench: ## measure into BENCHMARKS.md (25 minutes, on a quiet machine); BENCH_ARGS="--quick polls"
-	$(call timed,tests/setup.sh bench && $(bench))
+bench: ## measure into docs/BENCHMARKS.md (25 minutes, on a quiet machine); BENCH_ARGS="--quick polls"
+	$(call timed,tools/setup.sh bench && $(bench))
 
 .PHONY: reference
-reference: ## write the tables of METRICS.md and of the alerts anew
-	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m tests.support.reference && \
-		$(BIN)/python -m tests.support.alert_table)
+reference: ## regenerate the tables of docs/METRICS.md, of the alerts and of SECURITY.md
+	$(call timed,tools/setup.sh venv dev && $(BIN)/python -m tools.reference && \
+		$(BIN)/python -m tools.alert_table && \
+		$(BIN)/python -m tools.http_table)
 
 .PHONY: dashboards
-dashboards: ## write grafana/dashboards anew from the code beside it
-	$(call timed,tests/setup.sh venv dev && $(BIN)/python -m grafana)
+dashboards: ## regenerate grafana/dashboards from the code in grafana
+	$(call timed,tools/setup.sh venv dev && $(BIN)/python -m grafana)
 
 .PHONY: package
 package: ## build sdist, wheel and Debian package into dist/
-	$(call timed,tests/setup.sh venv dev && $(package))
+	$(call timed,tools/setup.sh venv dev && $(package))
 
 .PHONY: setup
-setup: # the set-up of test alone
-	$(call timed,tests/setup.sh dev)
+setup: # only the set-up of `make test`
+	$(call timed,tools/setup.sh dev)
 
 .PHONY: clean
-clean: ## remove .venv and everything else that make made
+clean: ## remove .venv and everything else that make created
 	$(call timed,$(clean))

@@ -1,4 +1,4 @@
-"""What the packages hold beside the sources: made at build time, into build/, by hatchling."""
+"""Build hook of hatchling: adds generated files, which it writes into build/, to the packages."""
 
 import argparse
 import os
@@ -17,20 +17,20 @@ REVISION = "exporter/REVISION"
 
 
 class PackageDataHook(BuildHookInterface[Any]):
-    """Adds the revision, and to wheels the man page and the completions of shells."""
+    """Adds the revision; to wheels also the man page and the shell completions."""
 
     def dependencies(self) -> list[str]:
-        """Return what importing the parsers and making the completions needs."""
+        """Return the packages needed to import the parsers and to generate the completions."""
         return [*self.metadata.core.dependencies, "shtab>=1.13"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the files, unless it is an editable installation, which has the sources."""
+        """Generate the files. Editable installations need none."""
         if version == "editable":
             return
         root = Path(self.root)
         made = root / "build" / "generated"
         made.mkdir(parents=True, exist_ok=True)
-        if not (root / REVISION).exists():  # it is there in an sdist
+        if not (root / REVISION).exists():  # an sdist already has it
             (made / "REVISION").write_text(revision(root) + "\n", encoding="utf-8")
             build_data["force_include"][str(made / "REVISION")] = REVISION
         if self.target_name == "wheel":
@@ -42,7 +42,7 @@ class PackageDataHook(BuildHookInterface[Any]):
 
 
 def revision(root: Path) -> str:
-    """Return the commit, marked when files differ from it; empty where git does not know."""
+    """Return the commit, marked if files differ from it; empty outside of a git repository."""
     argv = ("git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12")
     try:
         return subprocess.run(
@@ -53,7 +53,7 @@ def revision(root: Path) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Return what is made from the parsers, by its path below the prefix."""
+    """Return the generated documents by their path below the prefix."""
     return {
         f"share/man/man1/{PROGRAM}.1": man_page(),
         f"share/bash-completion/completions/{PROGRAM}": completion("bash"),
@@ -66,20 +66,21 @@ def documents() -> dict[str, str]:
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers by the word that leads to each; it is empty for the exporter itself."""
-    from exporter import settings
+    """Return the parsers by subcommand; the exporter itself has the empty one."""
+    from exporter.cli import flags
 
-    found = {parser.prog.removeprefix(PROGRAM).strip(): parser for parser in settings.parsers()}
+    found = {parser.prog.removeprefix(PROGRAM).strip(): parser for parser in flags.parsers()}
     for parser in found.values():
         for action in parser._actions:
-            # The parser can do without a value only to tell that it is missing.
+            # For argparse the value is optional, but only so that our own error reports it as
+            # missing.
             if action.nargs == "?" and action.option_strings:
                 action.nargs = None
     return found
 
 
 def completion(shell: str) -> str:
-    """Return the completions for a shell."""
+    """Return the completions for bash, zsh or fish."""
     import shtab
 
     found = commands()
@@ -93,7 +94,7 @@ def completion(shell: str) -> str:
             if action.metavar in {"LEVEL", "FORMAT"} and values:
                 action.choices = values[1].split(", ")
             elif action.metavar in {"FILE", "PATH"}:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab looks for it
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
     text: str = shtab.complete(parser, shell=shell)
     return text
 
@@ -102,7 +103,7 @@ def completion(shell: str) -> str:
 
 
 def man_page() -> str:
-    """Return the manual in the man macros of groff."""
+    """Return the man page, in groff's man macros."""
     from exporter import __version__
 
     found = commands()
@@ -148,17 +149,17 @@ def _option(action: argparse.Action) -> Iterator[str]:
 def _sections() -> Iterator[str]:
     for title, entries in {
         "EXIT STATUS": {
-            "0": "Stopped by a signal; a poll with --once, or a read with show, that succeeded.",
-            "1": "An address cannot be listened on; the poll, the read or the check failed.",
+            "0": "Stopped by a signal; or the poll (--once), read (show) or check succeeded.",
+            "1": "An address is not available; the poll, read or check failed.",
             "2": "The flags are wrong.",
-            "70": "A bug; it is in the log.",
+            "70": "A bug in the exporter: see the log.",
         },
         "FILES": {
             "/etc/default/pacemaker-bundle-exporter, /etc/sysconfig/pacemaker-bundle-exporter": (
                 'Flags of the service: ARGS="--poll.interval=15s --log.level=debug".'
             ),
             "/etc/pacemaker-bundle-exporter/web.yml": (
-                "Where --web.config.file is best put: TLS, users, headers, limits. Group"
+                "Recommended place of --web.config.file: TLS, users, headers, limits. Group"
                 " pacemaker-exporter must be able to read it, and the keys that it names."
             ),
             "/usr/share/pacemaker-bundle-exporter": (

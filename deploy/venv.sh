@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the virtual environment that the .deb and the RPM hold:
+# Creates the virtual environment that the .deb and the RPM contain:
 #
 #   venv.sh PYTHON PIP_PYTHON WHEEL CONSTRAINTS ROOT HOME
 #
-#   PYTHON       the one that it is for, as it is called where it will run: /usr/bin/python3.11
-#   PIP_PYTHON   one that has pip from 22.3 on; it may be another
-#   WHEEL        of pacemaker-bundle-exporter
-#   CONSTRAINTS  the versions of what it needs
-#   ROOT HOME    it is made in ROOT/HOME, to be found in /HOME later
+#   PYTHON       path of the Python on the machine where it will run, such as /usr/bin/python3.11
+#   PIP_PYTHON   a Python with pip 22.3 or newer; it can differ from PYTHON
+#   WHEEL        wheel of pacemaker-bundle-exporter
+#   CONSTRAINTS  constraints file with the versions of the dependencies
+#   ROOT HOME    build directory and final path: created in ROOT/HOME, installed in /HOME
 set -eu
 [ $# = 6 ] || { echo 'usage: venv.sh PYTHON PIP_PYTHON WHEEL CONSTRAINTS ROOT HOME' >&2; exit 2; }
 
@@ -20,8 +20,8 @@ umask 022
 "$pip" -m pip --quiet --disable-pip-version-check --python "$venv/bin/python" \
     install --no-compile --constraint "$constraints" "$wheel"
 
-# Scripts know where they were made, and of them one is wanted. -s and -P: nothing of the user's or
-# of the current directory is imported.
+# Scripts contain the path of the build directory. Keep only one script and correct its path. -s and -P
+# prevent imports from the user's site-packages and the current directory.
 sed -i "1s|.*|#!$home/bin/python3 -sP|" "$venv/bin/$name"
 find "$venv/bin" -mindepth 1 ! -name "$name" -delete
 ln -s "$(realpath --canonicalize-missing --relative-to="$home/bin" "$python")" "$venv/bin/python3"
@@ -29,7 +29,7 @@ printf 'home = %s\ninclude-system-site-packages = false\n' "$(dirname "$python")
 rm -rf "${venv:?}/include" "${venv:?}/lib64"
 
 site=$(echo "$venv"/lib/python3.*/site-packages)
-# They tell where files came from and where they were put, which is elsewhere now.
+# These files contain paths of the build directory.
 rm -f "$site"/*.dist-info/direct_url.json "$site"/*.dist-info/RECORD "$site"/*.dist-info/REQUESTED
 "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$root" "$venv/lib"
 find "$site" -name '*.so' -exec strip --strip-unneeded {} + 2>/dev/null || true

@@ -1,4 +1,4 @@
-"""Write the dashboards: python -m grafana [DIRECTORY], grafana/dashboards if there is none."""
+"""Write the dashboards: python -m grafana [DIRECTORY]. The default is grafana/dashboards."""
 
 import json
 import sys
@@ -19,11 +19,11 @@ DASHBOARDS: Mapping[str, board.Dashboard] = {
 
 
 def text(made: board.Dashboard) -> str:
-    """Return a dashboard as JSON, its panels numbered."""
+    """Return a dashboard as JSON with numbered panels."""
     dashboard = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     for number, panel in enumerate(dashboard["panels"], 1):
         panel["id"] = number
-        panel["options"].pop("footer", None)  # of older tables; the SDK writes it still
+        panel["options"].pop("footer", None)  # only old table panels have it, but the SDK writes it
     for variable in dashboard["templating"]["list"]:
         for of_intervals in ("auto", "auto_count", "auto_min"):
             variable.pop(of_intervals, None)
@@ -31,7 +31,7 @@ def text(made: board.Dashboard) -> str:
 
 
 def write(directory: Path) -> None:
-    """Write each dashboard to a file of its name."""
+    """Write each dashboard to NAME.json in the directory."""
     for name, made in DASHBOARDS.items():
         directory.joinpath(f"{name}.json").write_text(text(made), encoding="utf-8")
 

@@ -1,19 +1,24 @@
-"""One cluster: its nodes, who sees what, what runs outside bundles, and what was done to it."""
+"""Cluster dashboard: nodes, the exporters' views, resources outside bundles, and fencing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
+from exporter.cluster.agents import ADDRESS_AGENTS
+from exporter.judgement.nodes import NodeState
 from grafana import palette
 from grafana.parts import (
     BUNDLE,
     BUNDLE_STATES,
     CHOSEN,
     CLUSTER,
+    CURRENT,
+    DEGRADED,
     GIVES_UP,
+    SEVERITIES,
     YES_IS_GOOD,
     YES_IS_NEWS,
     Column,
@@ -21,6 +26,7 @@ from grafana.parts import (
     alerts,
     began,
     big,
+    bundle_states,
     counts,
     dashboard,
     event,
@@ -31,18 +37,21 @@ from grafana.parts import (
     or_unseen,
     query,
     rows,
+    sortable,
+    spaced,
     timeline,
     variable,
 )
 
 HERE = 'cluster="$cluster"'
+STATE = bundle_states(HERE)
 
 _NODE_STATES: tuple[tuple[str, str, str], ...] = (
     ("online", 'condition="online"', palette.STARTED),
     ("online, the DC", 'condition="dc"', palette.PROMOTED),
     ("standby", 'condition=~"standby|standby_onfail"', palette.STOPPED),
     ("maintenance", 'condition="maintenance"', palette.STOPPED),
-    ("on the way", 'condition=~"pending|shutdown"', palette.TRANSITION),
+    ("joining or leaving", 'condition=~"pending|shutdown"', palette.TRANSITION),
     ("offline", 'condition="online"', palette.FAILED),
     ("UNCLEAN", 'condition="unclean"', palette.FAILED),
 )
@@ -74,31 +83,49 @@ def _of(metric: str) -> str:
 
 
 def _chosen(metric: str, by: str, matchers: str = "") -> str:
-    """Ask for a metric as the view that counts has it."""
+    """Query a metric from the view that counts."""
     where = f"{HERE}, {matchers}" if matchers else HERE
     return f"max by ({by}) ({metric}{{{where}}} {CHOSEN})"
 
 
+def _remote_nodes(matchers: str) -> str:
+    """Query the number of remote nodes in some states."""
+    of_view = (
+        f'sum by (instance) (pacemaker_nodes{{{HERE}, node_type="remote"{matchers}}} {CHOSEN})'
+    )
+    return f"min({of_view})"
+
+
 def _tiles() -> list[stat.Panel]:
-    size = (4, 4)
+    size = (3, 4)
     return [
         counts(
             "Bundles well",
-            "Bundles that are neither degraded nor down, of those that are seen.",
+            "Bundles that are ok or reduced on purpose, of all bundles.",
             size,
-            have=f"sum(cluster_bundle:pacemaker_bundle_state:max{{{HERE}}} < bool 2)",
-            want=f"count(cluster_bundle:pacemaker_bundle_state:max{{{HERE}}})",
+            have=f"sum({STATE} < bool {DEGRADED})",
+            want=f"count({STATE})",
+            bad=f"1000 * sum({STATE} >= bool {DEGRADED})",
         ),
         counts(
             "Members online",
-            "Cluster nodes that are online and clean, of those that are configured.",
+            "Cluster nodes that are online and clean, of all configured cluster nodes.",
             size,
             have=_of("members_online:min"),
             want=_of("members:max"),
         ),
+        counts(
+            "Remote online",
+            "Pacemaker Remote nodes that are online and clean, of all of them. Guest nodes do not"
+            " count.",
+            size,
+            have=_remote_nodes(', state!~"unclean|offline"'),
+            want=_remote_nodes(""),
+            empty="no remote nodes",
+        ),
         big(
             "Quorum",
-            "Whether any exporter's node is in a partition with quorum.",
+            "Whether the node of at least one exporter is in a partition with quorum.",
             size,
             now(_of("cluster_quorate:max")),
             mapped=YES_IS_GOOD,
@@ -106,31 +133,45 @@ def _tiles() -> list[stat.Panel]:
         ),
         big(
             "DC",
-            "The designated controller, which decides for the cluster.",
+            "The designated controller: the node that makes the decisions of the cluster.",
             size,
             now(
                 _chosen("pacemaker_node_condition", "node", 'condition="dc"') + " == 1",
                 "{{node}}",
             ),
-            empty="none is seen",
+            empty="not seen",
             text=options.BigValueTextMode.NAME,
         ),
         counts(
             "Trusted views",
-            "Exporters whose node has quorum and a DC and whose last poll succeeded, of all.",
+            "Exporters whose node has quorum and a DC and whose last poll succeeded, of all"
+            " exporters.",
             size,
             have=_of("view_trusted:sum"),
             want=_of("exporters:count"),
         ),
         big(
-            "Maintenance mode",
-            "Whether the whole cluster is in maintenance mode: nothing is managed then.",
+            "Maintenance",
+            "Whether maintenance mode is on, or every member and remote node is in maintenance."
+            " Pacemaker then manages nothing.",
             size,
             now(_of("cluster_maintenance_mode:max")),
             mapped=YES_IS_NEWS,
             empty="not seen",
         ),
+        big(
+            "CIB",
+            "Whether the exporter whose view counts has read the CIB as it is now. If not, it"
+            " judges by what it read before, if anything, and may expect too much or too little.",
+            size,
+            now(f"max(pacemaker_configuration_current{{{HERE}}} {CHOSEN})"),
+            mapped=CURRENT,
+            empty="not seen",
+        ),
     ]
+
+
+_MOST_NODES = 16
 
 
 def _nodes() -> statetimeline.Panel:
@@ -141,13 +182,114 @@ def _nodes() -> statetimeline.Panel:
         if code not in {0, _OFFLINE}
     )
     offline = f'(1 - pacemaker_node_condition{{{nodes}, condition="online"}}) * {_OFFLINE}'
+    ever = "out_of_service|pending|standby_onfail"
+
+    def over_time(function: str, condition: str, among: str = nodes) -> str:
+        condition = f'{among}, condition=~"{condition}"'
+        return f"{function}_over_time(pacemaker_node_condition{{{condition}}}[$__range] @ end())"
+
+    noteworthy = f"""
+      max by (node) (
+        {over_time("max", ever)} / 2
+        or
+        {over_time("max", "unclean")}
+        or
+        1 - {over_time("min", "online")}
+      )
+    """
+    members = over_time("max", "dc", f'{HERE}, node_type="member"')
+    member = f"max by (node) ({members} * 0 + 1)"
+    first = f"topk({_MOST_NODES}, {noteworthy} + 2 * ({member} or {noteworthy} * 0))"
     return timeline(
         "Nodes",
-        "Each member and remote node, as the view that counts has it; the gravest that holds.",
-        (12, 7),
-        query(f"max by (node) (({states} or {offline}) {CHOSEN})", "{{node}}"),
+        "State of members and remote nodes, in the view that counts. If several states apply, the"
+        f" most serious one is shown. The panel shows at most {_MOST_NODES} nodes: members, then"
+        " remote nodes that were lost, then those that were joining or out of service in this time"
+        " range.",
+        (12, 9),
+        query(
+            f"max by (node) (({states} or {offline}) {CHOSEN}) and on (node) {first}", "{{node}}"
+        ),
         mapped=_mapped((word, color) for word, _, color in _NODE_STATES),
-        empty="No node was seen in this time",
+        empty="No data on nodes in this time range",
+    )
+
+
+_STATE_COLORS = {
+    NodeState.UNCLEAN: palette.FAILED,
+    NodeState.OFFLINE: palette.FAILED,
+    NodeState.PENDING: palette.TRANSITION,
+    NodeState.MAINTENANCE: palette.UNPROMOTED,
+    NodeState.STANDBY: palette.STOPPED,
+    NodeState.ONLINE: palette.STARTED,
+}
+
+
+def _nodes_by_state() -> timeseries.Panel:
+    by_letter = dict(zip("ABCDEF", NodeState, strict=True))
+
+    def counted(state: NodeState) -> str:
+        nodes = f'pacemaker_nodes{{{HERE}, node_type=~"member|remote", state="{state}"}}'
+        return f"""
+          sum(max by (node_type) ({nodes} {CHOSEN}))
+          and on ()
+          max(max_over_time({nodes}[$__range] @ end())) > 0
+        """
+
+    return graph(
+        "Nodes by state",
+        "Number of members and remote nodes by the first state that holds of unclean, offline,"
+        " pending (joining), maintenance, standby and online. Only states that occurred in this"
+        " time range.",
+        (12, 9),
+        *(query(counted(state), state, letter) for letter, state in by_letter.items()),
+        stepped=True,
+        lines={
+            letter: _STATE_COLORS[state] for letter, state in by_letter.items() if letter != "A"
+        },
+        limits={"A": _STATE_COLORS[NodeState.UNCLEAN]},
+    )
+
+
+def _problems() -> table.Panel:
+    found = spaced(_chosen("pacemaker_problems", "severity, kind"), "kind")
+    return listing(
+        "Problems",
+        "What the exporter finds wrong, as show and the status page do: for each kind of problem,"
+        " how many nodes, bundles or resources have it. Critical: a service is down or degraded, or"
+        " nobody can tell. Warning: services are as wanted, but somebody has to work on it. Info:"
+        " somebody did it on purpose.",
+        (9, 8),
+        [
+            Column("severity", "Severity", mapped=SEVERITIES, width=85),
+            Column("kind", "Problem"),
+            Column("Value", "Subjects", width=90),
+        ],
+        rows(or_unseen(sortable(found), "kind")),
+        empty="No problems",
+        sort=("Severity", False),
+    )
+
+
+def _problems_by_severity() -> timeseries.Panel:
+    seen = f"max(cluster:pacemaker_view_trusted:sum{{{HERE}}} > 0)"
+
+    def found(severity: str) -> str:
+        return _chosen("pacemaker_problems", "kind", f'severity="{severity}"')
+
+    letters = {severity: letter for letter, (_, severity, _) in zip("ABC", SEVERITIES, strict=True)}
+    return graph(
+        "Problems by severity",
+        "Number of nodes, bundles and resources with problems, by severity. One with problems of"
+        " several kinds counts for each.",
+        (12, 7),
+        *(
+            query(f"sum({found(severity)}) or {seen} * 0", severity, letter)
+            for severity, letter in letters.items()
+        ),
+        stepped=True,
+        empty="No problems in this time range",
+        lines={letters[severity]: color for _, severity, color in SEVERITIES},
     )
 
 
@@ -157,13 +299,13 @@ def _mapped(named: Iterable[tuple[str, str]], first: int = 0) -> list[Word]:
 
 def _views() -> statetimeline.Panel:
     return timeline(
-        "What each node's exporter may say",
-        "A view without quorum or DC does not count, nor does one whose polls fail. Of those that"
-        " are trusted the DC's counts.",
+        "View of each exporter",
+        "A view without quorum or DC, or with failing polls, does not count. Of the trusted views,"
+        " the view of the DC counts.",
         (12, 7),
         query(f"max by (instance) ({VIEW})", "{{instance}}"),
         mapped=_VIEWS,
-        empty="No exporter was scraped in this time",
+        empty="No exporter was scraped in this time range",
     )
 
 
@@ -173,8 +315,8 @@ def _side_by_side() -> table.Panel:
         for condition, code in (("online", 1), ("dc", 2), ("unclean", 3))
     )
     panel = listing(
-        "Who sees whom",
-        "How each exporter sees the members at this moment: in a split the rows differ.",
+        "State of the members, in the view of each exporter",
+        "How each exporter currently sees the members. If the cluster is split, the rows differ.",
         (12, 6),
         [],
         rows(f"max by (instance, node) ({states})"),
@@ -204,8 +346,8 @@ def _side_by_side() -> table.Panel:
 
 def _replicas_by_view() -> timeseries.Panel:
     return graph(
-        "Ready replicas, as each exporter counts them",
-        "All bundles together. In a split, or while a node lags behind, the lines part.",
+        "Ready replicas, in the view of each exporter",
+        "Total of all bundles. If the cluster is split or a node lags behind, the lines differ.",
         (12, 6),
         query(
             f"sum by (instance) (pacemaker_bundle_replicas_ready{{{HERE}}})",
@@ -215,37 +357,72 @@ def _replicas_by_view() -> timeseries.Panel:
     )
 
 
+_REASONS: Sequence[tuple[int, str, str]] = tuple(
+    (code, condition, palette.STOPPED)
+    for code, condition in enumerate(
+        (
+            "too few nodes",
+            "nodes out of service",
+            "demoted",
+            "held back",
+            "disabled",
+            "unmanaged",
+            "maintenance",
+        ),
+        1,
+    )
+)
+
+
 def _bundles() -> table.Panel:
-    asked = {
-        "A": "state:max",
-        "B": "replicas_ready:min",
-        "C": "replicas:max",
-        "D": "replicas_promoted_ready:min",
-        "E": "replicas_promoted_expected:max",
+    of = f"{{{HERE}}}"
+    reason = " or ".join(
+        _chosen("pacemaker_bundle_condition", "bundle", f'condition="{name.replace(" ", "_")}"')
+        + f" * {code} > 0"
+        for code, name, _ in reversed(_REASONS)
+    )
+    recorded = {
+        ref: f"cluster_bundle:pacemaker_bundle_{name}{of}"
+        for ref, name in (
+            ("B", "replicas_ready:min"),
+            ("C", "replicas_expected:max"),
+            ("D", "replicas:max"),
+            ("E", "replicas_promoted_ready:min"),
+            ("F", "replicas_promoted_expected:max"),
+        )
     }
-    metrics = {
-        ref: f"cluster_bundle:pacemaker_bundle_{name}{{{HERE}}}" for ref, name in asked.items()
-    }
-    since = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{{{HERE}}}"
-    metrics["F"] = f"time() - {since}"
+    since = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{of}"
     return listing(
         "Bundles",
-        "The bundles of the cluster, the worst first.",
-        (12, 8),
+        "Bundles of the cluster, the worst first: replicas that are ready, expected and configured,"
+        " promoted and expected to be promoted. Condition: why fewer are expected, or why Pacemaker"
+        " does not manage the bundle; the bundle's dashboard shows all. Shows at most 100 bundles.",
+        (15, 8),
         [
-            Column("bundle", "Bundle", uid=BUNDLE),
-            Column("Value #A", "State", mapped=BUNDLE_STATES, width=100),
-            Column("Value #B", "Ready", width=70),
-            Column("Value #C", "of", width=50),
-            Column("Value #D", "Promoted", width=85),
-            Column("Value #E", "expected", width=85, mapped=((0, "-", ""),)),
-            Column("Value #F", "In trouble for", unit="dtdurations", width=120),
+            Column("bundle", "Bundle", narrow=120, uid=BUNDLE),
+            Column("Value #A", "State", mapped=BUNDLE_STATES, width=90),
+            Column("Value #B", "Ready", width=60),
+            Column("Value #C", "expected", width=80),
+            Column("Value #D", "configured", width=90),
+            Column("Value #E", "Promoted", width=80),
+            Column("Value #F", "to promote", width=90, mapped=((0, "-", ""),)),
+            Column("Value #G", "Condition", mapped=_REASONS, width=155),
+            Column("Value #H", "In trouble for", unit="dtdurations", width=110),
         ],
         *(
-            rows(f"max by (bundle, to) ({linked(expr, 'cluster', 'bundle')})", ref)
-            for ref, expr in metrics.items()
+            rows(
+                f"max by (bundle, to) ({linked(expr, 'cluster', 'bundle')})"
+                f" and on (bundle) topk(100, {STATE})",
+                ref,
+            )
+            for ref, expr in (
+                ("A", STATE),
+                *recorded.items(),
+                ("H", f"time() - {since}"),
+            )
         ),
-        empty="No bundle is seen: is a view of the cluster trusted?",
+        rows(f"({reason}) and on (bundle) topk(100, {STATE})", "G"),
+        empty="No bundles: does the cluster have a trusted view?",
         sort=("State", True),
     )
 
@@ -254,89 +431,141 @@ def _addresses() -> statetimeline.Panel:
     role = _chosen(
         "pacemaker_resource_role",
         "resource, node",
-        'agent=~"ocf:.*:(IPaddr2?|IPv6addr|IPsrcaddr)", role="started"',
+        f'agent=~"{"|".join(ADDRESS_AGENTS)}", role="started"',
     )
     return timeline(
-        "Virtual addresses",
-        "On which node each address resource outside bundles is started. A gap: nowhere; two rows"
-        " of an address at once: on two nodes.",
+        "Virtual IPs",
+        "Node on which each address resource outside bundles is started. A gap means that it does"
+        " not run. Two rows of one address at the same time mean that it runs on two nodes. Shows"
+        " at most 40 rows.",
         (12, 7),
         query(f"topk(40, {role} > 0)", "{{resource}} on {{node}}"),
         mapped=((1, "here", palette.STARTED),),
-        empty="No address resource outside bundles was started in this time",
+        empty="No address resource outside bundles was started in this time range",
     )
 
 
 def _windows() -> statetimeline.Panel:
-    of_cluster = " or ".join(
-        f'label_replace({_of(f"cluster_{name}:max")}, "what", "{word}", "", "")'
-        for name, word in (("maintenance_mode", "the cluster: maintenance"),)
-    )
-    node = f'{HERE}, node_type=~"member|remote", condition=~"maintenance|standby"'
-    of_nodes = f"""
-      label_join(
-        max by (node, condition) (pacemaker_node_condition{{{node}}} {CHOSEN}),
-        "what", ": ", "node", "condition"
-      )
-    """
-    bundles = " or ".join(
-        f'label_replace(1 - pacemaker_bundle_{name}{{{HERE}}}, "how", "{word}", "", "")'
-        for name, word in (("managed", "unmanaged"), ("enabled", "disabled"))
-    )
-    # While the whole cluster is in maintenance none of its bundles is managed: that is one row.
-    of_bundles = f"""
-      label_join(
-        max by (bundle, how) (
-          ({bundles}) {CHOSEN}
-          unless on (cluster) cluster:pacemaker_cluster_maintenance_mode:max == 1
-        ),
-        "what", ": ", "bundle", "how"
-      )
-    """
-    expr = f"topk(30, max by (what) ({of_cluster} or {of_nodes} or {of_bundles}))"
+    mode = f"max(cluster:pacemaker_cluster_maintenance_mode:max{{{HERE}}})"
+    of_cluster = f'label_replace({mode} * {len(_WINDOWS)}, "what", "the cluster", "", "")'
+
+    def all_of(by: str, windows: Sequence[Word]) -> str:
+        coded = " or ".join(
+            f'pacemaker_{by}_condition{{{HERE}, condition="{name.replace(" ", "_")}"}} * {code}'
+            for code, name, _ in windows
+        )
+        worst = f"max by ({by}) (({coded}) {CHOSEN})"
+        return f'label_replace({worst}, "what", "$1", "{by}", "(.*)")'
+
+    of_nodes, of_bundles = all_of("node", _WINDOWS[:2]), all_of("bundle", _WINDOWS[2:-1])
+    # Maintenance mode makes all nodes and bundles part of it, but should only add one row.
+    expr = f"{of_cluster} or ({of_nodes} or {of_bundles}) unless on () {mode} == 1"
     return timeline(
-        "Maintenance windows",
-        "When the cluster or a node was in maintenance or on standby, and a bundle unmanaged or"
-        " disabled.",
+        "Planned work",
+        "When the cluster was in maintenance mode, a node was in maintenance or otherwise out of"
+        " service (such as standby), or a bundle was disabled, held back, demoted, unmanaged or in"
+        " maintenance. Shows at most 12 of them, bundles before nodes.",
         (12, 7),
-        query(f"{expr} > 0", "{{what}}"),
-        mapped=((1, "yes", palette.STOPPED),),
-        empty="Nothing was seen to be taken out of service in this time",
+        query(f"topk(12, max by (what) ({expr}) > 0)", "{{what}}"),
+        mapped=_WINDOWS,
+        empty="No planned work in this time range",
     )
+
+
+_WINDOWS: Sequence[tuple[int, str, str]] = tuple(
+    (code, name, palette.STOPPED)
+    for code, name in enumerate(
+        (
+            *("out of service", "maintenance"),
+            *("demoted", "unmanaged", "held back", "disabled", "maintenance"),
+            "maintenance",
+        ),
+        1,
+    )
+)
+"""Of nodes, of bundles, and of the cluster."""
+
+_CONDITIONS: tuple[Word, ...] = (
+    (0, "-", ""),
+    (1, "pending", palette.TRANSITION),
+    (2, "maintenance", palette.STOPPED),
+    (3, "unmanaged", palette.STOPPED),
+    (4, "disabled", palette.STOPPED),
+    (5, "held back", palette.STOPPED),
+    (6, "orphaned", palette.TRANSITION),
+    (7, "failed", palette.FAILED),
+    (8, "down", palette.FAILED),
+    (9, "blocked", palette.FAILED),
+)
+"""Conditions of resources, the most serious last."""
 
 
 def _resources() -> table.Panel:
-    role = _chosen("pacemaker_resource_role", "resource, agent, group, clone, node, role")
-    failed = _chosen(
-        "pacemaker_resource_condition",
-        "resource, agent, group, clone, node",
-        'condition=~"failed|blocked|orphaned"',
-    )
+    by = "resource, agent, group, clone, node"
+    role = _chosen("pacemaker_resource_role", f"{by}, role") + " > 0"
+    coded = " or ".join(f"{_holds(name)} * 0 + {code}" for code, name, _ in _CONDITIONS if code)
+    condition = f"max by ({by}) (({coded}) {CHOSEN})"
+    first = f"topk(100, {condition} or max by ({by}) ({role}) * 0)"
     return listing(
         "Resources outside bundles",
-        "Each resource, where it is and in which role; trouble: instances that are failed, blocked"
-        " or orphaned. A hundred at most.",
+        "Each resource with its node and role, and the most serious of its conditions. Down: it"
+        " should run and does not, or not well. Held back: what it depends on is not to run. Shows"
+        " at most 100 resources and nodes, the worst first.",
         (24, 8),
         [
+            Column("Value #B", "Condition", width=110, mapped=_CONDITIONS),
             Column("resource", "Resource"),
             Column("node", "On"),
             Column("role", "Role", width=100, mapped=_ROLES),
-            Column(
-                "Value #B",
-                "Trouble",
-                width=80,
-                limits=((None, palette.NOTHING), (1, palette.FAILED)),
-            ),
             Column("Value #A", "Instances", width=85),
             Column("agent", "Agent"),
             Column("group", "Group"),
             Column("clone", "Clone"),
         ],
-        rows(or_unseen(f"topk(100, {role} > 0)", "resource"), "A"),
-        rows(failed, "B"),
-        empty="No resource is outside a bundle",
-        sort=("Resource", False),
+        rows(or_unseen(f"{role} and on ({by}) {first}", "resource"), "A"),
+        rows(first, "B"),
+        empty="No resources outside bundles",
+        sort=("Condition", True),
     )
+
+
+def _holds(condition: str) -> str:
+    """Select the series of a condition of resources, which exist only while it holds."""
+    name = condition.replace(" ", "_")
+    return f'pacemaker_resource_condition{{{HERE}, condition="{name}"}}'
+
+
+def _clones() -> table.Panel:
+    def asked(name: str) -> str:
+        return _chosen(f"pacemaker_clone_instances{name}", "clone, resource")
+
+    first = f"topk(50, {asked('_missing')})"
+    return listing(
+        "Clones",
+        "Instances of the resources of clones, the most incomplete first. Missing: expected and not"
+        " running, on nodes that are in service, online and clean. Possible: if all nodes were in"
+        " service. Shows at most 50 resources.",
+        (12, 7),
+        [
+            Column("clone", "Clone"),
+            Column("resource", "Resource"),
+            Column("Value #A", "Missing", width=95, limits=_SOME),
+            Column("Value #B", "Running", width=75),
+            Column("Value #C", "expected", width=80),
+            Column("Value #D", "possible", width=80),
+            Column("Value #E", "Promoted", width=85, mapped=((0, "-", ""),)),
+        ],
+        rows(or_unseen(first, "clone"), "A"),
+        *(
+            rows(f"{asked(name)} and on (clone, resource) {first}", ref)
+            for ref, name in (("B", "_running"), ("C", "_expected"), ("D", ""), ("E", "_promoted"))
+        ),
+        empty="No clones outside bundles",
+        sort=("Missing", True),
+    )
+
+
+_SOME = ((None, palette.NOTHING), (1, palette.WARNING))
 
 
 _ROLES: tuple[Word, ...] = (
@@ -356,9 +585,9 @@ def _bans() -> table.Panel:
     by = "constraint, resource, node, origin, promoted_only"
     score = _chosen("pacemaker_location_ban_score", by)
     return listing(
-        "Bans and left-overs of moves",
-        "Constraints that keep a resource off a node. Those of origin cli were left by a command:"
-        " pcs resource clear removes them. --no-collector.bans leaves all of them out.",
+        "Bans and leftovers of moves",
+        "Constraints that keep a resource away from a node. A command left those with origin cli"
+        " behind: pcs resource clear removes them. --no-collector.bans omits all constraints.",
         (12, 6),
         [
             Column("resource", "Resource"),
@@ -369,7 +598,7 @@ def _bans() -> table.Panel:
             Column("constraint", "Constraint", width=275),
         ],
         rows(or_unseen(f"bottomk(100, {score})", "resource")),
-        empty="No bans: good",
+        empty="No bans",
     )
 
 
@@ -378,11 +607,13 @@ _INFINITE: tuple[Word, ...] = ((1_000_000, "INFINITY", ""), (-1_000_000, "-INFIN
 
 def _fencing() -> table.Panel:
     by = "target, action, status"
+    actions = _chosen("pacemaker_fencing_actions", by)
     last = _chosen("pacemaker_fencing_last_action_timestamp_seconds", by)
+    first = f"topk(100, {last} or {actions} * 0 + time())"
     return listing(
         "Fencing history",
-        "What the fencer remembers, by target, action and how it ended. Nothing is shown"
-        " either where the history could not be had, or --no-collector.fencing leaves it out.",
+        "Fencing history by target, action and outcome, at most 100 rows. The table is also empty"
+        " if the exporter could not get the history, or with --no-collector.fencing.",
         (12, 6),
         [
             Column("target", "Target"),
@@ -391,9 +622,9 @@ def _fencing() -> table.Panel:
             Column("Value #A", "Times", width=70),
             Column("Value #B", "Last", unit="dateTimeAsLocal", width=195),
         ],
-        rows(or_unseen(_chosen("pacemaker_fencing_actions", by), "target"), "A"),
-        rows(f"{last} * 1000", "B"),
-        empty="No fencing on record",
+        rows(or_unseen(f"{actions} and {first}", "target"), "A"),
+        rows(f"{last} * 1000 and {first}", "B"),
+        empty="No fencing in the history",
     )
 
 
@@ -410,8 +641,8 @@ def _failures() -> table.Panel:
     threshold = f"{_chosen('pacemaker_resource_migration_threshold', by)} and on ({by}) ({counted})"
     return listing(
         "Fail-counts",
-        "Failures of any resource that Pacemaker remembers, and after how many it gives up on that"
-        " node. They stay after recovery, until cleanup or failure-timeout.",
+        "Fail-count of each resource and node, and the migration-threshold at which Pacemaker gives"
+        " up on that node. Fail-counts stay after recovery, until a cleanup or failure-timeout.",
         (12, 6),
         [
             Column("resource", "Resource"),
@@ -424,14 +655,14 @@ def _failures() -> table.Panel:
         rows(or_unseen(counted, "resource"), "A"),
         rows(threshold, "B"),
         rows(f"{counted} >= bool {_chosen('pacemaker_resource_migration_threshold', by)}", "C"),
-        empty="No failure is counted: good",
+        empty="No failures",
     )
 
 
 def _tickets() -> table.Panel:
     return listing(
         "Tickets",
-        "Tickets of a cluster of several sites: whether this one has them.",
+        "Tickets of a multi-site cluster, and whether this site has them.",
         (12, 6),
         [
             Column("ticket", "Ticket"),
@@ -445,17 +676,18 @@ def _tickets() -> table.Panel:
 
 
 def build() -> board.Dashboard:
-    """Put it together."""
+    """Build the dashboard."""
     made = dashboard(
         CLUSTER,
         "Pacemaker / Cluster",
-        "One cluster: nodes, quorum, who sees what, resources outside bundles, bans and fencing.",
+        "One cluster: nodes, quorum, exporters' views, resources outside bundles, bans and"
+        " fencing.",
         [
             variable(
                 "cluster",
                 "Cluster",
                 "cluster:pacemaker_exporters:count",
-                "Value of the target label cluster; empty where there is no such label.",
+                "Value of the target label cluster; empty if targets do not have this label.",
             )
         ],
     )
@@ -497,13 +729,17 @@ def build() -> board.Dashboard:
         made = made.with_panel(tile)
     for panel in (
         _bundles(),
-        alerts((12, 8), HERE),
+        _problems(),
         _nodes(),
+        _nodes_by_state(),
+        alerts((12, 7), HERE),
+        _problems_by_severity(),
         _views(),
+        _windows(),
         _side_by_side(),
         _replicas_by_view(),
         _addresses(),
-        _windows(),
+        _clones(),
         _resources(),
         _failures(),
         _bans(),

@@ -1,11 +1,12 @@
-"""The exporters themselves: whether and how fast they poll, the age of their data, their cost."""
+"""Exporter dashboard: polls, age of the data, scrapes, and resource usage of the exporters."""
 
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.builders import stat, statetimeline, table
 
-from exporter.errors import Outcome
+from exporter.cluster.outcome import Outcome
 from grafana import palette
 from grafana.parts import (
+    CURRENT,
     EXPORTER,
     GOOD_AT_ZERO,
     Column,
@@ -35,8 +36,12 @@ _COLORS = {
 }
 
 
-def _own(name: str) -> str:
-    return f"{EACH} (pacemaker_exporter_{name}{{{HERE}}})"
+def _own(name: str, *matchers: str) -> str:
+    return f"{EACH} (pacemaker_exporter_{name}{{{', '.join((HERE, *matchers))}}})"
+
+
+def _failed(source: str) -> str:
+    return f'pacemaker_exporter_source_reads_total{{{HERE}, source="{source}", outcome!="success"}}'
 
 
 def _age() -> str:
@@ -44,18 +49,18 @@ def _age() -> str:
 
 
 def _tiles() -> list[stat.Panel]:
-    size = (4, 4)
-    failed = f'pacemaker_exporter_polls_total{{{HERE}, outcome!="success"}}'
+    size, narrow = (4, 4), (3, 4)
+    failed = _failed("status")
     return [
         counts(
             "Exporters answering",
-            "Exporters that Prometheus can scrape, of those chosen above.",
+            "Exporters that Prometheus can scrape, of the selected exporters.",
             size,
             have=f"sum({UP})",
             want=f"count({UP})",
         ),
         counts(
-            "Polls succeed",
+            "Successful polls",
             "Exporters whose last poll of crm_mon succeeded, of those that answer.",
             size,
             have=f"sum(pacemaker_up{{{HERE}}})",
@@ -63,33 +68,44 @@ def _tiles() -> list[stat.Panel]:
         ),
         counts(
             "Trusted views",
-            "Exporters whose node has quorum and a DC, and whose last poll succeeded, of those that"
+            "Exporters whose node has quorum and a DC and whose last poll succeeded, of those that"
             " answer.",
             size,
             have=f"sum(pacemaker_view_trusted{{{HERE}}})",
             want=f"sum({UP})",
         ),
+        counts(
+            "CIB current",
+            "Exporters that have read the CIB as it is now, of those that show the cluster. The"
+            " others cannot read it since it changed, and judge by what they read before, if"
+            " anything.",
+            narrow,
+            have=f"sum(pacemaker_configuration_current{{{HERE}}})",
+            want=f"count(pacemaker_configuration_current{{{HERE}}})",
+            bad=f"count(pacemaker_configuration_current{{{HERE}}} == 0) or vector(0)",
+            empty="no data",
+        ),
         big(
-            "Age of data, of its limit",
-            "Age of the oldest data, in hundredths of the age at which it is withdrawn.",
-            size,
+            "Age of data",
+            "Age of the oldest data, in percent of the age at which the exporter stops showing it.",
+            narrow,
             now(f"max(({_age()}) / {_own('snapshot_max_age_seconds')})"),
             unit="percentunit",
             colors=steps((None, palette.WELL), (0.7, palette.WARNING), (1, palette.CRITICAL)),
-            empty="none",
+            empty="no data",
         ),
         big(
-            "Failed polls in this time",
-            "Polls that gave no status of the cluster.",
-            size,
+            "Failed polls",
+            "Polls in the selected time range that did not return the status of the cluster.",
+            narrow,
             now(f"round(sum(increase({failed}[$__range])))"),
             colors=GOOD_AT_ZERO,
             empty="not counted",
         ),
         big(
-            "Restarts in this time",
-            "Starts of the exporters' processes, after the first.",
-            size,
+            "Restarts",
+            "Restarts of the exporters in the selected time range.",
+            narrow,
             now(f"sum(changes(process_start_time_seconds{{{_JOB}}}[$__range]))"),
             colors=steps((None, palette.WELL), (3, palette.WARNING)),
             empty="not counted",
@@ -102,7 +118,8 @@ _JOB = f'job="pacemaker", {HERE}'
 
 def _outcomes() -> statetimeline.Panel:
     coded = " or ".join(
-        f'(pacemaker_exporter_last_poll_outcome{{{HERE}, outcome="{outcome}"}} == 1) * {code}'
+        f'(pacemaker_exporter_source_last_outcome{{{HERE}, source="status", outcome="{outcome}"}}'
+        f" == 1) * {code}"
         for code, outcome in enumerate(Outcome, 1)
     )
     mapped: list[Word] = [
@@ -114,12 +131,12 @@ def _outcomes() -> statetimeline.Panel:
     ]
     return timeline(
         "Outcome of the last poll",
-        "How the last poll of crm_mon ended, for each exporter; no answer: the scrape failed. What"
-        " each outcome means and what to do is in the README.",
+        "Outcome of each exporter's last poll of crm_mon. No answer means that the scrape failed."
+        " The README explains each outcome and what to do.",
         (24, 6),
         query(f"{EACH} ({coded} or ({UP} == 0))", "{{instance}}"),
         mapped=mapped,
-        empty="No exporter was scraped in this time",
+        empty="No exporter was scraped in this time range",
     )
 
 
@@ -127,7 +144,8 @@ def _versions() -> table.Panel:
     by = "instance"
     return listing(
         "Versions",
-        "Of each exporter, its Python, and the Pacemaker and output of crm_mon that it sees.",
+        "Versions of each exporter, its Python, its Pacemaker and the XML format of crm_mon, and"
+        " whether it has read the CIB as it is now.",
         (24, 6),
         [
             Column("instance", "Exporter"),
@@ -138,7 +156,8 @@ def _versions() -> table.Panel:
             Column("cluster_name", "Cluster's name"),
             Column("pacemaker_version", "Pacemaker"),
             Column("api_version", "crm_mon's XML", width=125),
-            Column("Value #D", "Unreadable times", width=150),
+            Column("Value #D", "CIB", mapped=CURRENT, width=110),
+            Column("Value #E", "Unreadable times", width=150),
         ],
         rows(
             f"max by ({by}, version, revision, python_version)"
@@ -151,30 +170,31 @@ def _versions() -> table.Panel:
             "B",
         ),
         rows(f"max by ({by}, node) (pacemaker_local_node_info{{{HERE}}})", "C"),
-        rows(_own("unreadable_times"), "D"),
+        rows(f"{EACH} (pacemaker_configuration_current{{{HERE}}})", "D"),
+        rows(_own("unreadable_times"), "E"),
         empty="No exporter answers",
         hidden=("Value #A", "Value #B", "Value #C"),
     )
 
 
 def build() -> board.Dashboard:
-    """Put it together."""
+    """Build the dashboard."""
     made = dashboard(
         EXPORTER,
         "Pacemaker / Exporter",
-        "The exporters of one cluster: polls, age of their data, scrapes, and what they cost.",
+        "The exporters of one cluster: polls, age of the data, scrapes and resource usage.",
         [
             variable(
                 "cluster",
                 "Cluster",
                 "cluster:pacemaker_exporters:count",
-                "Value of the target label cluster; empty where there is no such label.",
+                "Value of the target label cluster; empty if targets do not have this label.",
             ),
             variable(
                 "instance",
                 "Exporter",
                 'up{job="pacemaker", cluster="$cluster"}',
-                "Exporters of the cluster, by their address.",
+                "Addresses of the cluster's exporters.",
                 several=True,
             ),
         ],
@@ -183,24 +203,30 @@ def build() -> board.Dashboard:
         made = made.with_panel(tile)
     half, third = (12, 7), (8, 7)
     failures = "round(max by (instance, outcome) (increase({}[$__rate_interval]))) > 0"
-    polls = f'pacemaker_exporter_polls_total{{{HERE}, outcome!="success"}}'
-    reads = f'pacemaker_exporter_cib_reads_total{{{HERE}, outcome!="success"}}'
+    crm_mon = _own("source_duration_seconds", 'source="status"')
+    polls, reads = _failed("status"), _failed("configuration")
     cpu = f"{EACH} (rate(process_cpu_seconds_total{{{_JOB}}}[$__rate_interval]))"
     for panel in (
         _outcomes(),
         graph(
             "Duration of the last poll",
-            "In all; of the longest, also the time in crm_mon. Dashed: from one poll to the next.",
+            "Total duration of each exporter's last poll, and the longest time spent in crm_mon."
+            " Dashed: the poll interval.",
             half,
             query(_own("poll_duration_seconds"), "{{instance}}", "A"),
-            query(f"max({_own('crm_mon_duration_seconds')})", "crm_mon, the longest", "B"),
+            query(
+                f"max({crm_mon})",
+                "crm_mon, the longest",
+                "B",
+            ),
             query(f"max({_own('poll_interval_seconds')})", "interval", "C"),
             unit="s",
             limits={"C": palette.TRANSITION},
         ),
         graph(
-            "Age of the snapshot, against its limit",
-            "How old the last good answer of crm_mon is. Dashed: the age at which it is withdrawn.",
+            "Age of the snapshot, compared with its limit",
+            "Age of the last complete answer of crm_mon. Dashed: the age at which the exporter"
+            " stops showing it.",
             half,
             query(_age(), "{{instance}}", "A"),
             query(f"max({_own('snapshot_max_age_seconds')})", "limit", "B"),
@@ -208,31 +234,32 @@ def build() -> board.Dashboard:
             limits={"B": palette.FAILED},
         ),
         graph(
-            "Polls that failed, by outcome",
-            "Polls of crm_mon that gave no status, minute by minute.",
+            "Failed polls, by outcome",
+            "Polls of crm_mon that did not return the status of the cluster, in each interval.",
             half,
             query(failures.format(polls), "{{instance}} {{outcome}}"),
             bars=True,
-            empty="No failed poll was counted in this time",
+            empty="No failed polls in this time range",
         ),
         graph(
-            "Reads of the CIB that failed, by outcome",
-            "Without the CIB promoted-max and replicas-per-host are unknown.",
+            "Failed reads of the CIB, by outcome",
+            "While an exporter cannot read the CIB, it judges by the configuration that it read"
+            " last.",
             half,
             query(failures.format(reads), "{{instance}} {{outcome}}"),
             bars=True,
-            empty="No failed read was counted in this time",
+            empty="No failed reads in this time range",
         ),
         graph(
             "Scrape duration",
-            "How long Prometheus took for a scrape.",
+            "How long a scrape takes Prometheus.",
             third,
             query(f"{EACH} (scrape_duration_seconds{{{_JOB}}})", "{{instance}}"),
             unit="s",
         ),
         graph(
-            "Samples of a scrape",
-            "How much the exporter has to say.",
+            "Samples per scrape",
+            "Number of samples that each exporter returns.",
             third,
             query(f"{EACH} (scrape_samples_scraped{{{_JOB}}})", "{{instance}}"),
         ),
@@ -245,7 +272,7 @@ def build() -> board.Dashboard:
         ),
         graph(
             "CPU",
-            "Of one core; crm_mon's own time is not in it.",
+            "CPU usage of the exporter, relative to one core. It does not include crm_mon.",
             half,
             query(cpu, "{{instance}}"),
             unit="percentunit",

@@ -1,4 +1,4 @@
-"""Bundles overview: is anything wrong, where, and since when; of all clusters."""
+"""Overview dashboard: the problems of all clusters and bundles, and how long they have lasted."""
 
 from grafana_foundation_sdk.builders import common, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.builders import dashboard as board
@@ -9,15 +9,23 @@ from grafana import palette
 from grafana.parts import (
     BUNDLE,
     BUNDLE_STATES,
+    CHOSEN,
     CLUSTER,
+    CRITICAL,
+    DEGRADED,
     GOOD_AT_ZERO,
+    MEMBER_LOST,
+    NOT_SEEN,
     OVERVIEW,
+    REDUCED,
     WARN_ABOVE_ZERO,
     YES_IS_GOOD,
     Column,
     Word,
     alerts,
     big,
+    bundle_state,
+    bundle_states,
     color_of_all,
     counts,
     dashboard,
@@ -27,6 +35,7 @@ from grafana.parts import (
     now,
     query,
     rows,
+    spaced,
     steps,
     timeline,
     variable,
@@ -34,47 +43,67 @@ from grafana.parts import (
 )
 
 TILES = 8
-"""Of what is wrong; more could not be read."""
+"""The maximum number of tiles in the panel of problems, so that they stay readable."""
 HERE = 'cluster=~"$cluster"'
-STATE = f"cluster_bundle:pacemaker_bundle_state:max{{{HERE}}}"
+STATE = bundle_states(HERE)
+IS_DOWN, IS_DEGRADED, IN_TROUBLE = (
+    f"max by (cluster, bundle) ({bundle_state(state, HERE)}) == 1"
+    for state in ("down", "degraded", "degraded|down")
+)
 SINCE = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{{{HERE}}}"
 UNSEEN = f"cluster:pacemaker_view_lost_since_timestamp_seconds:min{{{HERE}}}"
 
 ONLINE = f"cluster:pacemaker_members_online:min{{{HERE}}}"
 MEMBERS = f"cluster:pacemaker_members:max{{{HERE}}}"
-CLUSTER_STATES: tuple[Word, ...] = (*BUNDLE_STATES, (4, "not seen", palette.CRITICAL))
+OTHER = f"""
+    max by (cluster, kind) (
+      pacemaker_problems{{
+        {HERE}, severity="critical", kind!~"bundle_degraded|bundle_down|node_unclean"
+      }}
+      {CHOSEN}
+    )
+"""
+"""Numbers of critical problems, except bundles in trouble and lost members."""
+CLUSTER_STATES: tuple[Word, ...] = (
+    *BUNDLE_STATES,
+    (MEMBER_LOST, "member lost", palette.WARNING),
+    (CRITICAL, "critical", palette.CRITICAL),
+    (NOT_SEEN, "not seen", palette.CRITICAL),
+)
 CLUSTER_STATE = f"""
     max by (cluster) (
       {STATE}
       or
-      (cluster:pacemaker_view_trusted:sum{{{HERE}}} == 0) + 4
+      (cluster:pacemaker_view_trusted:sum{{{HERE}}} == 0) + {NOT_SEEN}
       or
-      ({ONLINE} < {MEMBERS}) * 0 + 2
+      {OTHER} * 0 + {CRITICAL}
+      or
+      ({ONLINE} < {MEMBERS}) * 0 + {MEMBER_LOST}
       or
       cluster:pacemaker_view_trusted:sum{{{HERE}}} * 0
     )
 """
-"""As its worst bundle; degraded also while a member is lost; not seen when no view is trusted."""
+"""State of a cluster: not seen without a trusted view; otherwise the worst of the states of its
+bundles, `critical` for other critical problems, and `member lost`."""
 
-READY, REPLICAS, PROMOTED, EXPECTED, MISSING = (
+READY, EXPECTED, PROMOTED, PROMOTED_EXPECTED = (
     f"cluster_bundle:pacemaker_bundle_{name}{{{HERE}}}"
     for name in (
         "replicas_ready:min",
-        "replicas:max",
+        "replicas_expected:max",
         "replicas_promoted_ready:min",
         "replicas_promoted_expected:max",
-        "replicas_missing:max",
     )
 )
 
 
 def _labelled(metric: str, label: str, by: str = "cluster, bundle") -> str:
-    """Turn the value of a metric into a label, so that it can be part of a name."""
+    """Turn the value of a metric into a label, so that a legend can contain it."""
     return f'count_values by ({by}) ("{label}", {metric})'
 
 
 def _since(condition: str, have: str, want: str, what: str) -> str:
-    """Ask for how many seconds bundles have been in trouble; what they lack is in labels."""
+    """Query for how many seconds bundles have been in trouble, with the counts in labels."""
     return f"""
       label_replace(
         (time() - {SINCE} and {condition})
@@ -86,7 +115,7 @@ def _since(condition: str, have: str, want: str, what: str) -> str:
 
 
 def _worst(expr: str, *labels: str, worse: str = "") -> str:
-    """Narrow tiles to those that there is room for beside the worse ones."""
+    """Limit tiles to the free places that worse problems leave."""
     room = f"{TILES} - scalar(count({worse}) or vector(0))" if worse else f"{TILES}"
     return f"topk({room}, {linked(expr, *labels)})"
 
@@ -97,53 +126,61 @@ def _what_is_wrong() -> stat.Panel:
       * on (cluster) group_left (have) {_labelled(ONLINE, "have", "cluster")}
       * on (cluster) group_left (want) {_labelled(MEMBERS, "want", "cluster")}
     """
-    nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= 2) * 0"
+    nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= {MEMBER_LOST}) * 0"
     where, counted = "{{cluster}} {{bundle}}", "{{have}} of {{want}} {{what}}"
-    down, degraded = f"{STATE} == 3", f"{STATE} == 2"
     is_down = f"""
-      {_since(f"{READY} == 0 and {down}", READY, REPLICAS, "ready")}
+      {_since(f"{READY} == 0 and {IS_DOWN}", READY, EXPECTED, "ready")}
       or
-      {_since(f"{READY} > 0 and {down}", PROMOTED, EXPECTED, "promoted")}
+      {_since(f"{READY} > 0 and {IS_DOWN}", PROMOTED, PROMOTED_EXPECTED, "promoted")}
     """
+    only_degraded = f"({IS_DEGRADED} unless {IS_DOWN})"
+    few_ready = f"({READY} < {EXPECTED})"
     is_degraded = f"""
-      {_since(f"{MISSING} > 0 and {degraded}", READY, REPLICAS, "ready")}
+      {_since(f"{few_ready} and {only_degraded}", READY, EXPECTED, "ready")}
       or
-      {_since(f"{MISSING} == 0 and {degraded}", PROMOTED, EXPECTED, "promoted")}
+      {_since(f"{only_degraded} unless {few_ready}", PROMOTED, PROMOTED_EXPECTED, "promoted")}
     """
     bundle = ("cluster", "bundle")
     panel = big(
         "What is wrong, and for how long",
-        "Clusters of which no exporter has a trusted view and bundles that are down (vermillion),"
-        " then bundles that are degraded and clusters that lost members (orange). The time is for"
-        " how long that has been so. Eight at most, the worst that have waited longest; each leads"
-        " to its own dashboard.",
+        "Vermillion: clusters without a trusted view, bundles that are down or degraded, and other"
+        " critical problems. Orange: clusters that lost members. The time shows how long a problem"
+        " has lasted; other critical problems have the number of their nodes, bundles or resources."
+        " Shows at most eight problems, the worst and oldest. Each links to its dashboard.",
         (24, 7),
         now(_worst(f"time() - {UNSEEN}", "cluster"), "{{cluster}} NOT SEEN: no trusted view", "A"),
         now(_worst(is_down, *bundle, worse=UNSEEN), f"{where} DOWN: {counted}", "B"),
         now(
-            _worst(is_degraded, *bundle, worse=f"{UNSEEN} or {STATE} >= 3"),
-            f"{where}: {counted}",
+            _worst(is_degraded, *bundle, worse=f"{UNSEEN} or {IS_DOWN}"),
+            f"{where} DEGRADED: {counted}",
             "C",
         ),
         now(
-            _worst(lost, "cluster", worse=f"{UNSEEN} or {STATE} >= 2"),
-            "{{cluster}}: {{have}} of {{want}} members online",
+            spaced(_worst(OTHER, "cluster", worse=f"{UNSEEN} or {IN_TROUBLE}"), "kind"),
+            "{{cluster}}: {{kind}}",
             "D",
         ),
-        now(nothing, "No bundle is degraded, every cluster is seen, no member lost", "E"),
+        now(
+            _worst(lost, "cluster", worse=f"{UNSEEN} or {IN_TROUBLE} or {OTHER}"),
+            "{{cluster}}: {{have}} of {{want}} members online",
+            "E",
+        ),
+        now(nothing, "No bundle is degraded, all clusters are seen, all members are online", "F"),
         unit="dtdurations",
-        empty="No bundle is seen: is an exporter scraped, are the recording rules loaded?",
+        empty="No bundles: does Prometheus scrape exporters and load the recording rules?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
     ).text(common.VizTextDisplayOptions().title_size(25).value_size(40))
     for ref, color, uid in (
         ("A", palette.CRITICAL, CLUSTER),
         ("B", palette.CRITICAL, BUNDLE),
-        ("C", palette.WARNING, BUNDLE),
-        ("D", palette.WARNING, CLUSTER),
+        ("C", palette.CRITICAL, BUNDLE),
+        ("D", palette.CRITICAL, CLUSTER),
+        ("E", palette.WARNING, CLUSTER),
     ):
         panel = panel.override_by_query(ref, [color_of_all(color), leads(uid)])
+    panel = panel.override_by_query("D", [model.DynamicConfigValue("unit", "none")])
     well = model.DynamicConfigValue("mappings", [words([(0, "All is well", palette.WELL)])])
-    return panel.override_by_query("E", [well])
+    return panel.override_by_query("F", [well])
 
 
 def _sum(expr: str) -> str:
@@ -151,8 +188,8 @@ def _sum(expr: str) -> str:
 
 
 def _trouble(state: str) -> str:
-    """Ask how many are in trouble, and a thousand more where one is worse than degraded."""
-    return f"sum({state} >= bool 2) + 1000 * max({state} >= bool 3)"
+    """Query how many are in trouble, plus 1000 if one of these is critical."""
+    return f"sum({state} >= bool {MEMBER_LOST}) + 1000 * max({state} >= bool {CRITICAL})"
 
 
 def _firing(severity: str) -> str:
@@ -170,60 +207,61 @@ def _tiles() -> list[stat.Panel]:
     return [
         counts(
             "Clusters in trouble",
-            "Clusters with a degraded bundle or a missing member, or not seen at all; of how many.",
+            "Clusters with a critical problem, a missing member or no trusted view, of all"
+            " clusters.",
             size,
-            have=_sum(f"{CLUSTER_STATE} >= bool 2"),
+            have=_sum(f"{CLUSTER_STATE} >= bool {MEMBER_LOST}"),
             want=f"count({CLUSTER_STATE})",
             bad=_trouble(CLUSTER_STATE),
         ),
         counts(
             "Bundles in trouble",
-            "Bundles that are degraded or down, of how many that are seen.",
+            "Bundles that are degraded or down, of all bundles.",
             size,
-            have=_sum(f"{STATE} >= bool 2"),
+            have=_sum(f"{STATE} >= bool {DEGRADED}"),
             want=f"count({STATE})",
             bad=_trouble(STATE),
         ),
         big(
             "Critical alerts",
-            "Alerts that fire and are to wake somebody.",
+            "Firing alerts that page somebody.",
             size,
             now(_firing("critical")),
             colors=GOOD_AT_ZERO,
         ),
         big(
             "Warnings",
-            "Alerts that fire and are to be read in the morning.",
+            "Firing alerts that open a ticket.",
             size,
             now(_firing("warning")),
             colors=WARN_ABOVE_ZERO,
         ),
         counts(
             "Exporters answering",
-            "Exporters that Prometheus can scrape, of how many.",
+            "Exporters that Prometheus can scrape, of all exporters.",
             size,
             have=_sum(f"cluster:pacemaker_exporters_up:sum{{{HERE}}}"),
             want=_sum(f"cluster:pacemaker_exporters:count{{{HERE}}}"),
         ),
         big(
             "Oldest snapshot",
-            "Age of the oldest answer of crm_mon that an exporter has. Polls are ten seconds apart"
-            " and data is withdrawn at 150, unless flags say otherwise.",
+            "Age of the oldest crm_mon output that an exporter shows. By default, exporters poll"
+            " every 10 seconds and stop showing data after 150 seconds.",
             size,
             now(_age()),
             unit="dtdurations",
             colors=steps((None, palette.WELL), *_AGES[1:]),
-            empty="none",
+            empty="no data",
         ),
     ]
 
 
 def build() -> board.Dashboard:
-    """Put it together; it fits a screen of 1920 by 1080."""
+    """Build the dashboard. It fits a screen of 1920 by 1080 pixels."""
     made = dashboard(
         OVERVIEW,
         "Pacemaker / Bundles overview",
-        "Whether anything is wrong with the bundles of any cluster, where, and since when.",
+        "Problems with the bundles of all clusters, and how long they have lasted.",
         [
             variable(
                 "cluster",
@@ -244,6 +282,7 @@ def build() -> board.Dashboard:
 
 
 _ANY = ((None, palette.NOTHING), (1, palette.WARNING))
+_BAD = ((None, palette.NOTHING), (1, palette.CRITICAL))
 _AGES = ((None, palette.NOTHING), (75, palette.WARNING), (150, palette.CRITICAL))
 
 
@@ -252,55 +291,66 @@ def _clusters() -> table.Panel:
         return rows(f"sum by (cluster) (cluster:pacemaker_{metric}{{{HERE}}})", ref)
 
     columns = [
-        Column("cluster", "Cluster", narrow=110, uid=CLUSTER),
-        Column("Value #A", "State", mapped=CLUSTER_STATES, width=100),
-        Column("Value #B", "Bundles", width=70),
-        Column("Value #C", "in trouble", width=85, limits=_ANY),
-        Column("Value #D", "Quorum", mapped=YES_IS_GOOD, width=75),
-        Column("Value #E", "Members", width=80),
-        Column("Value #F", "online", width=70),
-        Column("Value #G", "Exporters", width=85),
-        Column("Value #H", "trusted", width=75),
-        Column("Value #I", "Data age", unit="s", width=85, limits=_AGES),
+        Column("cluster", "Cluster", narrow=120, uid=CLUSTER),
+        Column("Value #A", "State", mapped=CLUSTER_STATES, width=90),
+        Column("Value #B", "Bundles", width=65),
+        Column("Value #C", "in trouble", width=75, limits=_BAD),
+        Column("Value #D", "reduced", width=70, limits=_ANY),
+        Column("Value #E", "Quorum", mapped=YES_IS_GOOD, width=65),
+        Column("Value #F", "Members", width=75),
+        Column("Value #G", "online", width=60),
+        Column("Value #H", "Exporters", width=80),
+        Column("Value #I", "trusted", width=65),
+        Column("Value #J", "Data age", unit="s", width=80, limits=_AGES),
     ]
     age = f"time() - cluster:pacemaker_exporter_snapshot_timestamp_seconds:min{{{HERE}}}"
     return listing(
         "Clusters",
-        "Each cluster, the worst first: its bundles, whether its nodes have quorum, its members and"
-        " how many are online and clean, its exporters and how many have a trusted view, and the"
-        " age of the oldest of their data.",
+        "All clusters, the worst first: bundles, those that are degraded or down, those that are"
+        " reduced on purpose, quorum, members, members that are online and clean, exporters,"
+        " exporters with a trusted view, and the age of the oldest data. Critical: a problem other"
+        " than a bundle, for example an address that is down.",
         (13, 8),
         columns,
         rows(linked(CLUSTER_STATE, "cluster"), "A"),
         rows(linked(f"count by (cluster) ({STATE})", "cluster"), "B"),
-        rows(linked(f"sum by (cluster) ({STATE} >= bool 2)", "cluster"), "C"),
-        total("cluster_quorate:max", "D"),
-        total("members:max", "E"),
-        total("members_online:min", "F"),
-        total("exporters:count", "G"),
-        total("view_trusted:sum", "H"),
-        rows(f"max by (cluster) ({age})", "I"),
-        empty="No cluster is seen: is an exporter scraped, are the recording rules loaded?",
+        rows(linked(f"sum by (cluster) ({STATE} >= bool {DEGRADED})", "cluster"), "C"),
+        rows(linked(f"sum by (cluster) ({STATE} == bool {REDUCED})", "cluster"), "D"),
+        total("cluster_quorate:max", "E"),
+        total("members:max", "F"),
+        total("members_online:min", "G"),
+        total("exporters:count", "H"),
+        total("view_trusted:sum", "I"),
+        rows(f"max by (cluster) ({age})", "J"),
+        empty="No clusters: does Prometheus scrape exporters and load the recording rules?",
         sort=("State", True),
     )
 
 
-def _history() -> statetimeline.Panel:
-    ever, at_last, mostly = (
-        f"{function}_over_time({STATE}[$__range] @ end())" for function in ("max", "last", "avg")
+def _weight(function: str) -> str:
+    """Query a function of the time range for each bundle: down counts twice, degraded once."""
+    of_state = (
+        f"{times} * {function}_over_time({bundle_state(state, HERE)}[$__range] @ end())"
+        for state, times in (("down", 2), ("degraded", 1))
     )
-    still = f"topk(6, ({at_last} >= 2) + {mostly})"
-    no_more = f"topk(4, ({ever} >= 2) + {mostly} unless {at_last} >= 2)"
+    return f"sum by (cluster, bundle) ({' or '.join(of_state)})"
+
+
+def _history() -> statetimeline.Panel:
+    at_last = f"{_weight('last')} > 0"
+    ever, mostly = f"{_weight('max')} > 0", _weight("avg")
+    still = f"topk(6, ({at_last}) + {mostly})"
+    no_more = f"topk(4, ({ever}) + {mostly} unless {at_last})"
     named = linked(f'label_join({STATE}, "at", " ", "cluster", "bundle")', "cluster", "bundle")
     panel = timeline(
-        "Bundles that were in trouble in this time",
-        "When bundles were degraded or down in the time shown: above, those that still are; below,"
-        " those that are no more. Six and four at most, those that were worst.",
+        "Bundles in trouble in this time range",
+        "When bundles were degraded or down. Top: at most six bundles that are still in trouble."
+        " Bottom: at most four bundles that have recovered. The panel prefers the worst bundles.",
         (24, 7),
         query(f"{named} and on (cluster, bundle) {still}", "{{at}}", "A"),
         query(f"{named} and on (cluster, bundle) {no_more}", "{{at}}", "B"),
         mapped=BUNDLE_STATES,
-        empty="No bundle was seen in trouble in this time",
+        empty="No bundle was in trouble in this time range",
     )
     for ref in "AB":
         panel = panel.override_by_query(ref, [leads(BUNDLE)])

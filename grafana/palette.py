@@ -1,7 +1,7 @@
-"""What each colour means, the same on every dashboard; no colour stands alone, each has a word.
+"""The meaning of each colour, the same on all dashboards. A word accompanies every colour.
 
-After Okabe and Ito: told apart by the colour-blind, too. Darker or lighter than theirs, so that
-the word that Grafana writes on each, in black or white, can be read.
+Based on the palette of Okabe and Ito, which colour-blind people can distinguish. Some colours are
+darker or lighter than the originals, so that Grafana's black or white text on them is readable.
 """
 
 PROMOTED = "#3B62D0"
@@ -11,12 +11,12 @@ STARTED = "#00805A"
 UNPROMOTED = "#78CFFF"
 """Sky blue."""
 TRANSITION = "#FFB300"
-"""Orange: on the way. Also: degraded, a warning."""
+"""Orange: in transition. Also: degraded, a warning."""
 STOPPED = "#BBBBBB"
-"""Grey. Also: on purpose."""
+"""Grey. Also: planned."""
 FAILED = "#C04A00"
 """Vermillion. Also: down, critical."""
 
 WELL, WARNING, CRITICAL, PLANNED = STARTED, TRANSITION, FAILED, STOPPED
 NOTHING = "transparent"
-"""No colour: nothing to say."""
+"""No colour."""

@@ -1,4 +1,4 @@
-"""What the dashboards are made of, so that each looks and behaves like the others."""
+"""Common parts of the dashboards, so that all of them look and behave alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -20,28 +20,32 @@ from grafana import palette
 
 SOURCE = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 CHOSEN = "and on (cluster, instance) instance:pacemaker_view:chosen"
-"""Whose view counts."""
+"""Restricts a query to the view that counts."""
 TAG = "pacemaker"
 OVERVIEW, BUNDLE, CLUSTER, EXPORTER = (
     f"pacemaker-{name}" for name in ("overview", "bundle", "cluster", "exporter")
 )
-"""Fixed: alerts link to them."""
+"""The dashboards' UIDs. Alerts link to them, so they must not change."""
 
 Word = tuple[int | str, str, str]
-"""A value, the word for it, and its colour, if it has one."""
+"""A value, the word for it, and its colour or an empty string."""
 Panel = TypeVar("Panel", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
+OK, REDUCED, MEMBER_LOST, CRITICAL, DEGRADED, DOWN, NOT_SEEN = range(7)
+"""Codes of states of bundles and clusters, in order of severity."""
 BUNDLE_STATES: Sequence[Word] = (
-    (0, "well", palette.WELL),
-    (1, "planned", palette.PLANNED),
-    (2, "degraded", palette.WARNING),
-    (3, "down", palette.CRITICAL),
+    (OK, "ok", palette.WELL),
+    (REDUCED, "reduced", palette.WARNING),
+    (DEGRADED, "degraded", palette.CRITICAL),
+    (DOWN, "down", palette.CRITICAL),
 )
-"""The values of cluster_bundle:pacemaker_bundle_state:max."""
+"""The words and colours of the status page."""
 YES_IS_GOOD: Sequence[Word] = ((0, "no", palette.CRITICAL), (1, "yes", palette.WELL))
 YES_IS_NEWS: Sequence[Word] = ((0, "no", palette.NOTHING), (1, "yes", palette.WARNING))
 GIVES_UP: Sequence[Word] = ((0, "no", ""), (1, "yes", palette.CRITICAL))
-"""Whether Pacemaker gives up on a node: there are as many failures as it puts up with."""
+"""Whether Pacemaker gives up on a node, because the fail-count reached the threshold."""
+CURRENT: Sequence[Word] = ((0, "not current", palette.WARNING), (1, "current", palette.WELL))
+"""The values of pacemaker_configuration_current."""
 SEVERITIES: Sequence[Word] = (
     (1, "critical", palette.CRITICAL),
     (2, "warning", palette.WARNING),
@@ -50,19 +54,19 @@ SEVERITIES: Sequence[Word] = (
 
 
 def query(expr: str, legend: str = "", ref: str = "A") -> prometheus.Dataquery:
-    """Ask over the time that is shown."""
+    """Query over the selected time range."""
     return (
         prometheus.Dataquery().expr(_lined(expr)).legend_format(legend).ref_id(ref).range()
     ).datasource(SOURCE)
 
 
 def now(expr: str, legend: str = "", ref: str = "A") -> prometheus.Dataquery:
-    """Ask at the end of the time that is shown."""
+    """Query at the end of the selected time range."""
     return query(expr, legend, ref).instant()
 
 
 def rows(expr: str, ref: str = "A") -> prometheus.Dataquery:
-    """Ask at the end of the time, for a table."""
+    """Query at the end of the selected time range, for a table."""
     return now(expr, ref=ref).format(PromQueryFormat.TABLE)
 
 
@@ -70,10 +74,29 @@ def _lined(expr: str) -> str:
     return " ".join(expr.split())
 
 
-def linked(expr: str, *labels: str) -> str:
-    """Give each series the label `to`: the variables of the dashboard that leads on.
+def bundle_states(matchers: str) -> str:
+    """Query the code of each bundle's state; the worst if the trusted views differ."""
+    coded = " or ".join(
+        f"{bundle_state(word, matchers)} * {code}" for code, word, _ in BUNDLE_STATES
+    )
+    return f"max by (cluster, bundle) ({coded})"
 
-    A label that a series lacks, such as cluster, becomes an empty value there.
+
+def bundle_state(state: str, matchers: str) -> str:
+    """Select bundles with a state, or states that a regular expression matches: 1 if they hold."""
+    return f'cluster_bundle:pacemaker_bundle_state:max{{{matchers}, state=~"{state}"}}'
+
+
+def spaced(expr: str, label: str) -> str:
+    """Replace the underscores of a label's value, which has at most four words."""
+    word = "_?([a-z]*)"
+    return f'label_replace({expr}, "{label}", "$1 $2 $3 $4", "{label}", "([a-z]*){word * 3}")'
+
+
+def linked(expr: str, *labels: str) -> str:
+    """Add the label `to` to each series: the variables for a link to another dashboard.
+
+    A label that a series does not have, such as cluster, becomes an empty value.
     """
     first, *more = labels
     expr = f'label_replace({expr}, "to", "var-{first}=$1", "{first}", "(.*)")'
@@ -83,7 +106,7 @@ def linked(expr: str, *labels: str) -> str:
 
 
 def words(mapped: Iterable[Word]) -> model.ValueMapping:
-    """Show words for values."""
+    """Map values to words and colours."""
     return model.ValueMap(
         {
             str(value): model.ValueMappingResult(text=text, color=color or None, index=index)
@@ -93,7 +116,7 @@ def words(mapped: Iterable[Word]) -> model.ValueMapping:
 
 
 def steps(*limits: tuple[float | None, str]) -> board.ThresholdsConfig:
-    """Colour by limits: from each one on, its colour."""
+    """Return thresholds: each colour applies from its limit upwards."""
     return (
         board.ThresholdsConfig()
         .mode(model.ThresholdsMode.ABSOLUTE)
@@ -131,7 +154,7 @@ def big(
     mapped: Iterable[Word] = (),
     text: options.BigValueTextMode = options.BigValueTextMode.VALUE,
 ) -> stat.Panel:
-    """Make a tile to be read from afar: a number or a word on its colour."""
+    """Make a tile with a large number or word on its colour."""
     panel = (
         _common(stat.Panel(), title, description, size, queries)
         .unit(unit)
@@ -149,18 +172,26 @@ def big(
 
 
 def counts(
-    title: str, description: str, size: tuple[int, int], *, have: str, want: str, bad: str = ""
+    title: str,
+    description: str,
+    size: tuple[int, int],
+    *,
+    have: str,
+    want: str,
+    bad: str = "",
+    empty: str = "not seen",
 ) -> stat.Panel:
-    """Make a tile that says `2 of 3`, coloured by what is missing.
+    """Make a tile such as `2 of 3`, coloured by the number that is missing.
 
     Args:
-        title: of the panel.
-        description: what is counted.
-        size: width and height in units of the grid.
-        have: a query for one number, the first that is shown.
-        want: the second.
-        bad: what is wrong, 0 for nothing, and from 1000 on for everything; else what the first is
-            short of, and everything when it is 0.
+        title: Title of the panel.
+        description: What the tile counts.
+        size: Width and height in grid units.
+        have: Query for the first number.
+        want: Query for the second number.
+        bad: Query for the colour: 0 is well, 1 to 999 a warning, 1000 and more critical. By
+            default a warning if the first number is lower than the second, and critical if it is 0.
+        empty: Text to show if there is no data.
 
     """
     bad = bad or f"{want} - {have} + 1000 * ({have} == bool 0) * ({want} > bool 0)"
@@ -175,24 +206,24 @@ def counts(
         size,
         now(expr, "{{have}} of {{want}}"),
         colors=steps((None, palette.WELL), (1, palette.WARNING), (1000, palette.CRITICAL)),
-        empty="not seen",
+        empty=empty,
         text=options.BigValueTextMode.NAME,
     )
 
 
 def color_of_all(color: str) -> model.DynamicConfigValue:
-    """Give a query's values one colour, whatever they are."""
+    """Give all values of a query the same colour."""
     step = {"value": None, "color": color}
     return model.DynamicConfigValue("thresholds", {"mode": "absolute", "steps": [step]})
 
 
 def leads(uid: str) -> model.DynamicConfigValue:
-    """Lead on to another dashboard, with the label `to`, at the same time."""
+    """Link to another dashboard, with the label `to` as its variables and the same time range."""
     return model.DynamicConfigValue("links", [_link(uid, "__field.labels")])
 
 
 def _link(uid: str, labels: str) -> Mapping[str, str]:
-    """Lead on with the label `to`, the same data source and the same time."""
+    """Return a link with the label `to`, the same data source and the same time range."""
     url = f"/d/{uid}?${{{labels}.to:raw}}&${{datasource:queryparam}}&${{__url_time_range}}"
     return {"title": f"Open {uid}", "url": url}
 
@@ -205,7 +236,7 @@ def timeline(
     mapped: Iterable[Word],
     empty: str,
 ) -> statetimeline.Panel:
-    """Show states over time, one row for each series."""
+    """Make a timeline of states with one row per series."""
     return (
         _common(statetimeline.Panel(), title, description, size, queries)
         .mappings([words(mapped)])
@@ -229,27 +260,27 @@ def graph(
     size: tuple[int, int],
     *queries: prometheus.Dataquery,
     unit: str = "none",
-    empty: str = "No data in this time",
+    empty: str = "No data in this time range",
     stepped: bool = False,
     bars: bool = False,
     thick: str = "",
     lines: Mapping[str, str] | None = None,
     limits: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Show numbers over time.
+    """Make a graph of numbers over time.
 
     Args:
-        title: of the panel.
-        description: what is shown.
-        size: width and height in units of the grid.
-        queries: what is asked.
-        unit: of the numbers.
-        empty: what it means when there is nothing to show.
-        stepped: for counts, which do not slide from one to the next.
-        bars: for what happened in each interval, of a minute at least.
-        thick: the query whose line others may lie upon, by its letter.
-        lines: colours of queries, by their letter; the others have some of their own.
-        limits: the same, of those that are drawn dashed.
+        title: Title of the panel.
+        description: What the graph shows.
+        size: Width and height in grid units.
+        queries: The queries.
+        unit: Unit of the numbers.
+        empty: Text to show if there is no data.
+        stepped: Draw steps, for counts that change at once.
+        bars: Draw bars, for events per interval of at least a minute.
+        thick: Letter of the query with a thick line, which other lines may cover.
+        lines: Colours of queries by letter. Grafana chooses the other colours.
+        limits: Colours of queries with dashed lines, by letter.
 
     """
     if bars:
@@ -300,7 +331,7 @@ def _fixed(color: str) -> model.DynamicConfigValue:
     return model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
 
 
-# Grafana before 12.2 shows the column all the same.
+# Grafana before 12.2 ignores this and shows the column.
 _HIDDEN = model.DynamicConfigValue(
     "custom.hideFrom", {"legend": False, "tooltip": False, "viz": True}
 )
@@ -315,7 +346,7 @@ _UNKNOWN = model.SpecialValueMap(
 
 
 class Column:
-    """A column of a table: what Prometheus calls it, its heading, and how it looks."""
+    """A column of a table: its field in Prometheus' answer, its heading and its format."""
 
     def __init__(
         self,
@@ -329,7 +360,19 @@ class Column:
         limits: tuple[tuple[float | None, str], ...] = (),
         uid: str = "",
     ) -> None:
-        """Args: label or `Value #A`; heading; unit; pixels, or at least; words; limits; a link."""
+        """Describe a column.
+
+        Args:
+            field: A label, or `Value #A` for the value of query A.
+            heading: Heading of the column.
+            unit: Unit of the values.
+            width: Width in pixels.
+            narrow: Minimum width in pixels.
+            mapped: Words and colours for values.
+            limits: Thresholds and their colours.
+            uid: UID of the dashboard to which the cells link.
+
+        """
         self.field = field
         self.heading = heading
         self.properties: list[model.DynamicConfigValue] = []
@@ -367,9 +410,9 @@ def listing(
     sort: tuple[str, bool] | None = None,
     hidden: Sequence[str] = (),
 ) -> table.Panel:
-    """Show a table: the columns in their order, no others; sorted by a heading, descending or not.
+    """Make a table with exactly these columns, sorted by a heading (True: descending).
 
-    Queries are merged by the labels that they share, also where these lack the label cluster.
+    Grafana merges the queries by their common labels, also if these do not include cluster.
     """
     known = [column.field for column in columns]
     panel = (
@@ -402,9 +445,9 @@ def listing(
 
 
 def or_unseen(expr: str, label: str) -> str:
-    """Add a row that says so, under a label, while no view of the cluster is trusted.
+    """Add a row with a notice in the column of a label if the cluster has no trusted view.
 
-    Or an empty table would say that there is nothing where nothing is known.
+    Otherwise an empty table would look as if there were no problems.
     """
     return f"""
       {expr}
@@ -419,25 +462,58 @@ def or_unseen(expr: str, label: str) -> str:
 
 
 def firing(matchers: str) -> str:
-    """Seconds that alerts have been firing for, and the object of each as the label `what`."""
+    """Query how long alerts have been firing, in seconds, with their object as label `what`."""
     return f"""
         label_replace(label_join(
-          max by (cluster, alertname, severity, bundle, replica, node, resource, target, instance) (
+          max by (cluster, alertname, severity, bundle, bundle_replica, node, resource, target,
+              instance) (
             time() - ALERTS_FOR_STATE{{alertname=~"Pacemaker.*", {matchers}}}
             and ignoring (alertstate)
             ALERTS{{alertname=~"Pacemaker.*", alertstate="firing", {matchers}}}
           ),
-          "what", " ", "bundle", "replica", "node", "resource", "target", "instance"
+          "what", " ", "bundle", "bundle_replica", "node", "resource", "target", "instance"
         ), "what", "the cluster", "what", " *")
     """
 
 
-def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> table.Panel:
-    """List the alerts that fire, the oldest of the worst first."""
-    by = "alertname, severity, what" + (", cluster, to" if cluster else "")
-    expr = linked(firing(matchers), "cluster") if cluster else firing(matchers)
+_LISTED = 5
+"""The number of subjects of an alert that have rows of their own."""
+_AGE = 1_000_000_000
+"""More seconds than an alert can last."""
+
+
+def sortable(expr: str) -> str:
+    """Replace severities by numbers that sort by severity; the mapping SEVERITIES shows words."""
     for number, severity, _ in SEVERITIES:
         expr = f'label_replace({expr}, "severity", "{number}", "severity", "{severity}")'
+    return expr
+
+
+def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> table.Panel:
+    """Make a table of firing alerts, sorted by severity."""
+    by = "cluster, alertname, severity"
+    each = firing(matchers)
+    number = f"count by ({by}) ({each})"
+    one_by_one = f"{each} unless on ({by}) {number} > {_LISTED}"
+    together = f"""
+      label_replace(
+        max by ({by}) ({each})
+        * on ({by}) group_left (what) count_values by ({by}) ("what", {number} > {_LISTED}),
+        "what", "$1 of them", "what", "(.*)"
+      )
+    """
+    rank = " or ".join(
+        f'ALERTS{{alertname=~"Pacemaker.*", {matchers}, severity="{severity}"}} * {rank}'
+        for rank, severity, _ in SEVERITIES
+    )
+    ranked = f"""
+      ({one_by_one} or {together})
+      - on ({by}) group_left () max by ({by}) ({rank}) * {_AGE}
+    """
+    # Of too many alerts the most severe stay, and of these the oldest.
+    expr = sortable(f"(topk(50, {ranked}) % {_AGE} + {_AGE}) % {_AGE}")
+    expr = linked(expr, "cluster") if cluster else expr
+    shown = "alertname, severity, what" + (", cluster, to" if cluster else "")
     columns = [
         Column("severity", "Severity", mapped=SEVERITIES, width=75),
         *([Column("cluster", "Cluster", narrow=120, uid=CLUSTER)] if cluster else []),
@@ -447,12 +523,13 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
     ]
     return listing(
         "Firing alerts",
-        "Alerts of this exporter's rules that fire, and since how long their condition holds."
-        " What each means and what to do is in its runbook.",
+        "Firing alerts of this exporter's rules, and how long their condition has held. The runbook"
+        f" of each alert explains what it means and what to do. An alert about more than {_LISTED}"
+        " subjects has one row. Shows at most 50 rows, the most severe.",
         size,
         columns,
-        rows(f"topk(50, max by ({by}) ({expr}))"),
-        empty="No alert fires: good",
+        rows(f"max by ({shown}) ({expr})"),
+        empty="No firing alerts",
         sort=("Severity", False),
     )
 
@@ -460,7 +537,7 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
 def dashboard(
     uid: str, title: str, description: str, variables: Iterable[board.QueryVariable]
 ) -> board.Dashboard:
-    """Begin a dashboard."""
+    """Make a dashboard without panels."""
     made = (
         board.Dashboard(title)
         .uid(uid)
@@ -491,9 +568,9 @@ def dashboard(
 def variable(
     name: str, label: str, asks: str, description: str, *, several: bool = False
 ) -> board.QueryVariable:
-    """Let the operator choose; several at once, and at first all, or one.
+    """Make a variable that the operator selects: several values (at first all), or one.
 
-    Where no series has the label, one is the empty value, which matches them.
+    If the series do not have the label, the only value is empty, which matches them.
     """
     made = (
         board.QueryVariable(name)
@@ -511,7 +588,7 @@ def variable(
 
 
 def began(by: str, selected: str, chosen: str = "") -> str:
-    """Narrow what lasts to its first minute, by labels."""
+    """Query only the first minute of a condition, by labels."""
     return f"""
       max by ({by}) ({selected} {chosen}) > 0
       unless
@@ -520,7 +597,7 @@ def began(by: str, selected: str, chosen: str = "") -> str:
 
 
 def event(name: str, expr: str, color: str, title: str, text: str) -> board.AnnotationQuery:
-    """Mark on every panel when something happened."""
+    """Mark events on all panels."""
     return (
         board.AnnotationQuery()
         .name(name)

@@ -1,4 +1,4 @@
-"""Options and fixtures of all tests; and in CI a skipped test is a failed one.
+"""Options and fixtures of all tests. In CI a skipped test fails.
 
 A test that needs the real crm_mon, Prometheus or a browser skips itself where that is missing.
 On a developer's machine that is fine. In CI, where all of it is installed, it would mean that
@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from tests.support import see
-from tests.support.fakes import ScriptedCommands
-from tests.support.states import STATES
+from tests.support.harness import see
+from tests.support.harness.fakes import ScriptedCommands
+from tests.support.model.states import STATES
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-    from exporter.state import Observation
+    from exporter.cluster.observation import Observation
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
@@ -59,7 +59,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture
 def clock() -> Iterator[FrozenDateTimeFactory]:
-    """Time that stands still until the test lets it go on."""
+    """A clock that only the test moves."""
     with freeze_time("2026-11-22 12:00:00") as frozen:
         assert isinstance(frozen, FrozenDateTimeFactory)
         yield frozen
@@ -77,9 +77,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Observati
     directory = tmp_path_factory.mktemp("states")
     found = {}
     for name, state in STATES.items():
-        path = directory / f"{name}.xml"
-        path.write_text(state.xml(), encoding="utf-8")
-        found[name] = see.observe(path)
+        found[name] = see.observe(state.write(directory / f"{name}.xml"))
     return found
 
 

@@ -2,37 +2,38 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporter import __version__, settings
-from exporter.errors import Outcome
-from exporter.families import CLUSTER, EXPORTER
-from exporter.metrics import Family
-from tests.support import see
-from tests.support.packaged import links, shared
-from tests.support.reference import reference
-from tests.support.rules import rules
+from exporter import __version__
+from exporter.cli import flags
+from exporter.cluster.outcome import Outcome
+from exporter.metrics.declaration import Family
+from exporter.metrics.exporter import EXPORTER
+from exporter.metrics.families import FAMILIES
+from tests.support.oracle.packaged import links, shared
+from tests.support.oracle.promtool import promtool
+from tests.support.oracle.rules import rules
+from tests.support.paths import ROOT
+from tools.reference import reference
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted(ROOT.glob("*.md"))
-FAMILIES: list[Family[Any]] = [*CLUSTER, *EXPORTER]
-NAMES = {family.name for family in FAMILIES}
-LABELS = {label for family in FAMILIES for label in family.labels}
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DECLARED: list[Family[Any]] = [*FAMILIES, *EXPORTER]
+NAMES = {family.name for family in DECLARED}
+LABELS = {label for family in DECLARED for label in family.labels}
 RECORDED = set(rules("record"))
 
 
-def test_the_reference_is_current() -> None:
-    current = (ROOT / "METRICS.md").read_text(encoding="utf-8")
+def test_reference_of_metrics_is_current() -> None:
+    current = (ROOT / "docs" / "METRICS.md").read_text(encoding="utf-8")
     assert current == reference(current), "run: make reference"
 
 
-def test_the_readme_has_every_flag_with_its_default() -> None:
-    for action in settings.parser()._actions:
+def test_readme_has_every_flag_with_its_default() -> None:
+    for action in flags.parser()._actions:
         flag = action.option_strings[-1]
         if flag == "--help":
             continue
@@ -43,13 +44,13 @@ def test_the_readme_has_every_flag_with_its_default() -> None:
             assert f"`{default[1]}`" in row, flag
 
 
-def test_the_readme_has_every_outcome() -> None:
+def test_readme_has_every_outcome() -> None:
     for outcome in Outcome:
         assert f"`{outcome.value}`" in README, outcome
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_only_declared_metrics_are_named(document: Path) -> None:
+def test_documents_name_only_declared_metrics(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = set(
         re.findall(r"[\w:]*\bpacemaker_(?!bundle_exporter_)[a-z_]+[a-z]\b(?!\*)[\w:]*", text)
@@ -58,8 +59,8 @@ def test_only_declared_metrics_are_named(document: Path) -> None:
 
 
 @pytest.mark.prometheus
-def test_the_expressions_of_the_reference_are_valid(tmp_path: Path) -> None:
-    page = (ROOT / "METRICS.md").read_text(encoding="utf-8")
+def test_expressions_of_the_reference_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "METRICS.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
     expressions = [
         "\n".join(line for line in part.splitlines() if not line.startswith("#"))
@@ -69,18 +70,12 @@ def test_the_expressions_of_the_reference_are_valid(tmp_path: Path) -> None:
     rules = [{"alert": f"A{n}", "expr": text} for n, text in enumerate(expressions)]
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "g", "rules": rules}]}), encoding="utf-8")
-    checked = subprocess.run(
-        [see.need("promtool"), "check", "rules", str(file)],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
+    checked = promtool("check", "rules", file)
     assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_document_says_something(document: Path) -> None:
+def test_every_document_has_content(document: Path) -> None:
     assert len(document.read_text(encoding="utf-8").splitlines()) > 5
 
 
@@ -93,12 +88,12 @@ INSTALLED = [*shared(), ROOT / "docs", ROOT / "LICENSE", *DOCUMENTS]
     [*DOCUMENTS, *(path for directory in shared() for path in sorted(directory.rglob("*.md")))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_links_to_files_lead_somewhere_also_in_packages(document: Path) -> None:
+def test_links_to_files_resolve_also_in_packages(document: Path) -> None:
     for link in links(document):
         assert link.exists(), link
         assert any(link.resolve().is_relative_to(place) for place in INSTALLED), link
 
 
-def test_the_changelog_has_this_version() -> None:
+def test_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {__version__}" in changelog

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds the Debian package: build.sh PYTHON WHEEL DIRECTORY
 #
-#   PYTHON     one that has pip from 22.3 on, which need not be the system's
-#   WHEEL      of pacemaker-bundle-exporter
-#   DIRECTORY  where the package goes
+#   PYTHON     a Python with pip 22.3 or newer; it can differ from the system's Python
+#   WHEEL      wheel of pacemaker-bundle-exporter
+#   DIRECTORY  output directory for the package
 #
-# It holds a virtual environment for the Python of this machine: build it on the release that it
-# is for. SOURCE_DATE_EPOCH is its date (else the last commit's, else now), DEBFULLNAME and DEBEMAIL
-# are who answers for it.
+# The package contains a virtual environment for this machine's Python: build it on the Debian release
+# on which you will install it. SOURCE_DATE_EPOCH sets its date (default: the last commit, or now).
+# DEBFULLNAME and DEBEMAIL set the maintainer.
 set -eu
 [ $# = 3 ] || { echo 'usage: build.sh PYTHON WHEEL DIRECTORY' >&2; exit 2; }
 
@@ -35,7 +35,7 @@ mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/share" "$doc" "$directory"
 
 "$source/deploy/venv.sh" "/usr/bin/python$x" "$pip" "$wheel" "$source/constraints.txt" "$root" "$home"
 
-# --- where Debian wants the rest --------------------------------------------------------------
+# --- Files in Debian's directories ------------------------------------------------------------
 
 ln -s "../lib/$name/bin/$name" "$root/usr/bin/$name"
 cp -r "$venv/share/." "$root/usr/share/"
@@ -61,14 +61,15 @@ END
 }
 changes | gzip -9n >"$doc/changelog.Debian.gz"
 gzip -9nc "$source/CHANGELOG.md" >"$doc/changelog.gz"
-# The documents, among what they link to.
+# Install the documents so that their relative links work.
 install -m 644 "$source"/*.md "$doc/"
+install -D -m 644 -t "$doc/docs" "$source"/docs/*.md
 install -D -m 644 -t "$doc/docs" "$source"/docs/*
 ln -s "../../$name/deploy" "../../$name/grafana" "$doc/"
 ln -s copyright "$doc/LICENSE"
 "$python" "$here/copyright.py" "$venv/lib/python$x/site-packages" >"$doc/copyright"
 
-# --- control ----------------------------------------------------------------------------------
+# --- Control files ----------------------------------------------------------------------------
 
 cat >"$root/DEBIAN/control" <<END
 Package: $name
@@ -82,12 +83,12 @@ Depends: python3 (>= $x), python3 (<< $next), libc6 (>= 2.28), systemd | systemd
 Recommends: pacemaker-cli-utils
 Suggests: prometheus
 Description: Prometheus exporter for Pacemaker clusters and their bundles
- Asks crm_mon what operators ask "pcs status", and tells Prometheus how many
- replicas of each bundle are configured, running and ready, in which role, on
- which host, and what is wrong with them.
+ Runs crm_mon and reports to Prometheus what "pcs status" shows to operators:
+ how many replicas of each bundle are configured, running and ready, their
+ roles and hosts, and their failures.
  .
- It runs on each node of a cluster, as an unprivileged user in group haclient.
- It never changes the cluster, and writes nothing to disk.
+ It runs on each node of a cluster, as an unprivileged user in the group
+ haclient. It never changes the cluster and does not write to disk.
 END
 echo "/etc/default/$name" >"$root/DEBIAN/conffiles"
 for script in postinst prerm postrm; do

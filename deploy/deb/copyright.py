@@ -20,7 +20,7 @@ License: Apache-2.0
 
 
 def license_of(library: Distribution) -> str:
-    """Return what a library says of its license, in one line."""
+    """Return the license that a library declares, in one line."""
     said = library.metadata
     trove = [c.split(" :: ")[-1] for c in said.get_all("Classifier", []) if "License ::" in c]
     first = (*said.get_all("License-Expression", []), *trove, *said.get_all("License", []))
@@ -28,7 +28,7 @@ def license_of(library: Distribution) -> str:
 
 
 def main(site: str) -> None:
-    """Print it."""
+    """Print the copyright file."""
     print(HEAD)
     libraries = sorted(distributions(path=[site]), key=lambda library: library.name.lower())
     print("Comment: libraries and their licenses:")

@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
-"""Apply an operator's changes to the rule files, so that these stay as they are shipped.
+"""Apply your changes to Prometheus rule files without editing the shipped files.
 
     override.py CHANGES.yml --into DIRECTORY RULES.yml ...
 
-Reads the rule files and writes each of them, changed, under its name into another directory, which
-is there. Needs Python 3.9 and PyYAML (Debian: python3-yaml). CHANGES.yml, of which every part may
-be absent:
+Reads the rule files and writes changed copies with the same names to an existing directory.
+Requires Python 3.9 or newer and PyYAML (Debian: python3-yaml). All parts of CHANGES.yml are
+optional:
 
     alerts:
-      PacemakerBundleDegraded: {for: 10m, severity: warning}
+      PacemakerBundleDown: {for: 10m, severity: warning}
       PacemakerNodeStandby: {for: 12h}
       PacemakerBundleFlapping:
-        replace: {"6 *": "10 *"}       # text of the expression: a limit, a range
-      PacemakerBundleDisabled: off     # left out
-    all:                               # every alert that has such a duration, but for those above
+        replace: {"6 *": "10 *"}       # replace text in the expression, such as a limit or a range
+      PacemakerBundleDisabled: off     # remove the alert
+    all:                               # all other alerts that have this duration
       keep_firing_for: 20m
+    job: ha-clusters                   # the job of the exporters, if it is not named pacemaker
 
-A keep_firing_for that outlasts what silences in maintenance is warned of: see README.md.
-Exit status: 0; 1 when the changes do not fit the rules, and nothing is written; 2 on wrong usage.
+Exit status: 0 on success. 1 if the changes do not fit the rules; no file is written. 2 on wrong
+usage.
 """
 
 from __future__ import annotations
@@ -35,24 +36,25 @@ DURATIONS = ("for", "keep_firing_for")
 DURATION = re.compile(r"0|(\d+(ms|[smhdwy]))+")
 OF_AN_ALERT = {*DURATIONS, "severity", "replace"}
 SEVERITIES = ("critical", "warning", "info")
-SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-# They silence what they explain, and without data for as long as their expressions look back.
-EXPLAINING = ("PacemakerMaintenanceMode", "PacemakerBundleMaintenance", "PacemakerStopAllResources")
-SEEN = 120  # seconds for which others look back, before their keep_firing_for begins
+JOB = 'job="pacemaker"'  # in expressions of recording rules and alerts
 
 
 class ChangesError(Exception):
-    """The changes cannot be applied; says what, where, and what there is."""
+    """The changes cannot be applied. The message names the error, its place and the known names."""
 
 
 def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - what YAML holds
-    """Return the rule files with the changes made.
+    """Return the contents of the rule files with the changes applied.
 
     Raises:
-        ChangesError: they name an alert, a field or a text that is not there.
+        ChangesError: The changes name an unknown alert or field, or a text that is not in the
+            expression.
 
     """
-    changes = _mapping(changes or {}, "the file", {"alerts", "all"})
+    changes = _mapping(changes or {}, "the file", {"alerts", "all", "job"})
+    job = changes.get("job", "pacemaker")
+    if not isinstance(job, str) or not re.fullmatch(r"[^\"\\\n]+", job):
+        raise ChangesError(f"job: must be the name of a job, not {job!r}")
     everywhere = _mapping(changes.get("all") or {}, "all", set(DURATIONS))
     alerts = _mapping(changes.get("alerts") or {}, "alerts")
     known = [
@@ -61,8 +63,8 @@ def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     for name, fields in alerts.items():
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; is it {close[0]}?" if close else ""
-            raise ChangesError(f"alerts: there is no {name}{hint}")
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ChangesError(f"alerts: unknown alert {name}{hint}")
         if fields is not False:
             _mapping(fields, f"alerts: {name}", OF_AN_ALERT)
     return {
@@ -71,7 +73,7 @@ def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
                 {
                     **group,
                     "rules": [
-                        _changed(rule, everywhere, alerts.get(rule.get("alert"), {}))
+                        _changed(_of_job(rule, job), everywhere, alerts.get(rule.get("alert"), {}))
                         for rule in group["rules"]
                         if alerts.get(rule.get("alert")) is not False
                     ],
@@ -85,15 +87,19 @@ def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
 
 def _mapping(value: Any, where: str, keys: set[str] | None = None) -> dict[Any, Any]:  # noqa: ANN401
     if not isinstance(value, dict):
-        raise ChangesError(f"{where}: expected names with values, not {value!r}")
+        raise ChangesError(f"{where}: must be a mapping, not {value!r}")
     unknown = sorted(str(key) for key in value.keys() - keys) if keys is not None else []
     if unknown:
         known = ", ".join(sorted(keys or ()))
-        raise ChangesError(f"{where}: unknown {', '.join(unknown)}; there are {known}")
+        raise ChangesError(f"{where}: unknown key {', '.join(unknown)}; known keys: {known}")
     for key in DURATIONS:
         if keys and key in value and not DURATION.fullmatch(str(value[key])):
-            raise ChangesError(f"{where}: {key}: no duration: {value[key]!r}; it is like 90s or 5m")
+            raise ChangesError(f"{where}: {key}: must be like 90s or 5m, not {value[key]!r}")
     return value
+
+
+def _of_job(rule: dict[str, Any], job: str) -> dict[str, Any]:
+    return {**rule, "expr": rule["expr"].replace(JOB, f'job="{job}"')}
 
 
 def _changed(
@@ -106,46 +112,26 @@ def _changed(
     if "severity" in fields:
         if fields["severity"] not in SEVERITIES:
             raise ChangesError(
-                f"alerts: {rule['alert']}: severity is one of {', '.join(SEVERITIES)}"
+                f"alerts: {rule['alert']}: severity must be one of {', '.join(SEVERITIES)}"
             )
         new["labels"] = {**rule["labels"], "severity": fields["severity"]}
     for old, text in _mapping(
         fields.get("replace") or {}, f"alerts: {rule['alert']}: replace"
     ).items():
         if str(old) not in new["expr"]:
-            raise ChangesError(f"alerts: {rule['alert']}: replace: its expression has no {old!r}")
+            raise ChangesError(
+                f"alerts: {rule['alert']}: replace: the expression does not contain {old!r}"
+            )
         new["expr"] = new["expr"].replace(str(old), str(text))
     return new
 
 
-def unexplained(files: dict[str, Any]) -> list[str]:
-    """Say which alerts silence others for a shorter time without data than these go on."""
-    rules = [rule for file in files.values() for group in file["groups"] for rule in group["rules"]]
-    lasting = [r for r in rules if "keep_firing_for" in r and r["alert"] not in EXPLAINING]
-    longest = max(lasting, key=lambda rule: _seconds(rule["keep_firing_for"]), default=None)
-    told = []
-    for rule in rules:
-        if longest and rule.get("alert") in EXPLAINING:
-            back = min(re.findall(r"\[(\w+)\]", rule["expr"]), key=_seconds, default="0")
-            if _seconds(longest["keep_firing_for"]) + SEEN > _seconds(back):
-                told.append(
-                    f"{longest['alert']} goes on for 2m and {longest['keep_firing_for']} without"
-                    f" data, {rule['alert']} silences for {back}: replace its [{back}]"
-                )
-    return told
-
-
-def _seconds(duration: object) -> float:
-    found = re.findall(r"(\d+)(ms|[smhdwy])", str(duration))
-    return sum(int(number) * SECONDS[unit] for number, unit in found)
-
-
-# Those in C are ten times as fast, and not in every PyYAML.
+# The classes in C are ten times as fast, but not every PyYAML has them.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # either is one
-    """Writes text of several lines as such."""
+    """Writes text with line breaks as literal blocks."""
 
 
 _Dumper.add_representer(
@@ -157,26 +143,33 @@ _Dumper.add_representer(
 
 
 def main() -> int:
-    """Read, change, write."""
+    """Run the program and return its exit status."""
     parser = argparse.ArgumentParser(
-        description="Apply changes of your own to Prometheus rule files.",
-        epilog="See the head of this file, and README.md beside it.",
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("changes", type=Path, metavar="CHANGES.yml")
-    parser.add_argument("rules", type=Path, nargs="+", metavar="RULES.yml")
-    parser.add_argument("--into", type=Path, required=True, metavar="DIRECTORY")
+    parser.add_argument(
+        "changes", type=Path, metavar="CHANGES.yml", help="your changes, as described above"
+    )
+    parser.add_argument(
+        "rules", type=Path, nargs="+", metavar="RULES.yml", help="the shipped rule files"
+    )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help="existing directory for the changed rule files",
+    )
     arguments = parser.parse_args()
     try:
         changed = apply(_read(arguments.changes), {p.name: _read(p) for p in arguments.rules})
         _keep(arguments.rules, arguments.into)
-        for line in unexplained(changed):
-            print(f"override.py: {arguments.changes}: warning: {line}", file=sys.stderr)
         for path in arguments.rules:
             _write(arguments.into / path.name, path, changed[path.name], arguments.changes.name)
     except ChangesError as error:
         print(f"override.py: {arguments.changes}: {error}", file=sys.stderr)
     except yaml.YAMLError as error:
-        print(f"override.py: no YAML: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"override.py: invalid YAML: {' '.join(str(error).split())}", file=sys.stderr)
     except OSError as error:
         print(f"override.py: {error.filename}: {error.strerror}", file=sys.stderr)
     else:
@@ -186,20 +179,20 @@ def main() -> int:
 
 def _keep(rules: list[Path], into: Path) -> None:
     if not into.is_dir():
-        raise ChangesError(f"--into {into}: there is no such directory")
+        raise ChangesError(f"--into {into}: the directory does not exist")
     for path in rules:
         if (into / path.name).resolve() == path.resolve():
-            raise ChangesError(f"--into {into}: {path} would be overwritten")
+            raise ChangesError(f"--into {into}: this would overwrite {path}")
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - what YAML holds
-    with path.open(encoding="utf-8") as file:  # a file and no text: its errors name the path
+    with path.open(encoding="utf-8") as file:  # pass the file, so that YAML errors name its path
         return yaml.load(file, Loader=_Loader)  # noqa: S506 - it is a safe one
 
 
 def _write(path: Path, original: Path, content: Any, changes: str) -> None:  # noqa: ANN401
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=100)
-    head = f"# Made by override.py from {original.name} and {changes}: do not edit.\n"
+    head = f"# Generated by override.py from {original.name} and {changes}: do not edit.\n"
     path.write_text(head + text, encoding="utf-8")
 
 

@@ -1,1 +1,1 @@
-"""The HTTP side: copies bytes that the poller made."""
+"""The HTTP server and its pages."""

@@ -1,18 +1,20 @@
-"""The pages and what answers them, as an ASGI application."""
+"""The pages as an ASGI application."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from exporter.clock import Clock
-from exporter.process import ProcessMetrics
-from exporter.state import Identity, State, View
+from exporter.metrics.exporter import Identity
+from exporter.metrics.process import ProcessMetrics
+from exporter.polling.registry import REGISTRY, Registration
+from exporter.polling.state import State
+from exporter.runtime.clock import Clock
 from exporter.web import status_page
 from exporter.web.metrics_page import MetricsPage
 from exporter.web.negotiation import accepts_gzip, choose_format
-from exporter.web.status_page import Moment, StatusPage, Surroundings
+from exporter.web.status_page import Inputs, PageOptions, StatusPage
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,13 +22,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 ALLOWED = "GET, HEAD, OPTIONS"
 PART = 256 * 1024
-"""Bytes that are sent at once: what waits for a client is a copy of its own."""
+"""Bytes of a page per send. A smaller page that waits for a client is a copy of its own. A larger
+page is sent as views of it."""
 _PLAIN = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the pages look at of a request."""
+    """The parts of a request that the pages use."""
 
     query: str
     accept: str
@@ -35,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is sent."""
+    """An HTTP response."""
 
     status: HTTPStatus
     body: bytes = b""
@@ -58,43 +61,56 @@ async def reply(response: Response, send: Send) -> None:
             "headers": [(name.encode(), value.encode()) for name, value in headers],
         }
     )
-    body = response.body
-    for begin in range(0, max(1, len(body)), PART):
-        end = begin + PART
-        part = {"type": "http.response.body", "body": body[begin:end], "more_body": end < len(body)}
-        await send(part)
+    rest: bytes | memoryview = response.body
+    if len(rest) > PART:
+        rest = memoryview(rest)
+    while len(rest) > PART:
+        await send({"type": "http.response.body", "body": rest[:PART], "more_body": True})
+        rest = rest[PART:]
+    await send({"type": "http.response.body", "body": rest})
+
+
+_NO_MEMORY = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"Not enough memory\n")
 
 
 class App:
-    """Answers from memory: no request starts a command, or waits for one."""
+    """Serves the pages from memory: no request runs a command or waits for one."""
 
     def __init__(
         self,
         state: Callable[[], State],
         identity: Identity,
         clock: Clock,
-        surroundings: Surroundings,
+        options: PageOptions,
+        registry: Iterable[Registration] = REGISTRY,
     ) -> None:
-        """Args: the poller's state, what does not change, the clock, what pages link to."""
+        """Args: a function for the state, constant facts, the clock, page options, the sources."""
         self._state = state
         self._identity = identity
         self._clock = clock
-        self._metrics_page = MetricsPage(ProcessMetrics())
-        self._status_page = StatusPage(surroundings)
+        self._metrics_page = MetricsPage(ProcessMetrics(), identity)
+        self._status_page = StatusPage(options, tuple(registry))
         self._pages: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
             "/": self._status,
+            "/status.json": self._status_json,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
-            surroundings.telemetry_path: self._metrics,
+            options.telemetry_path: self._metrics,
         }
 
     async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
-        await reply(await self._respond(scope), send)
+        try:
+            response = await self._respond(scope)
+        except MemoryError:
+            response = _NO_MEMORY
+        await reply(response, send)
 
     async def _respond(self, scope: Message) -> Response:
         page = self._pages.get(scope["path"])
         if page is None:
+            if scope["path"] == "*":  # which comes with OPTIONS only
+                return Response(HTTPStatus.OK, headers=(("allow", ALLOWED),))
             return Response(HTTPStatus.NOT_FOUND, b"Not found\n")
         if scope["method"] == "OPTIONS":
             return Response(HTTPStatus.OK, headers=(("allow", ALLOWED),))
@@ -117,30 +133,40 @@ class App:
 
     def _metrics(self, request: Request) -> Response:
         now = self._clock.monotonic()
-        view = View.at(self._state(), self._identity, now)
+        state = self._state().at(now, self._identity.max_age)
         form = choose_format(request.accept)
         compress = accepts_gzip(request.accept_encoding)
         names = frozenset(parse_qs(request.query).get("name[]", ()))
         if names:
-            body = self._metrics_page.named(view, form, names, compress=compress)
+            body = self._metrics_page.named(state, form, names, compress=compress)
         else:
-            body = self._metrics_page.whole(view, now, form, compress=compress)
+            body = self._metrics_page.whole(state, now, form, compress=compress)
         encoding = (("content-encoding", "gzip"),) if compress else ()
         vary = ("vary", "Accept, Accept-Encoding")
         return Response(HTTPStatus.OK, body, form.value, (vary, *encoding))
 
-    def _look(self) -> Moment:
+    def _inputs(self) -> Inputs:
         now = self._clock.monotonic()
-        return Moment(View.at(self._state(), self._identity, now), self._clock.time(), now)
+        return Inputs(self._state(), self._identity, self._clock.time(), now)
 
     async def _status(self, request: Request) -> Response:
         refreshing = "off" not in parse_qs(request.query).get("refresh", ())
-        page = await self._status_page.html(self._look, refreshing=refreshing)
+        page = await self._status_page.html(self._inputs, refreshing=refreshing)
         compress = accepts_gzip(request.accept_encoding)
         body = page.compressed if compress else page.plain
         encoding = (("content-encoding", "gzip"),) if compress else ()
         headers = (*status_page.HEADERS, *encoding)
         return Response(HTTPStatus.OK, body, "text/html; charset=utf-8", headers)
+
+    async def _status_json(self, request: Request) -> Response:
+        found = await self._status_page.json(self._inputs)
+        if found is None:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"No data: the page / says why\n")
+        compress = accepts_gzip(request.accept_encoding)
+        body = found.compressed if compress else found.plain
+        encoding = (("content-encoding", "gzip"),) if compress else ()
+        headers = (("cache-control", "no-store"), ("vary", "Accept-Encoding"), *encoding)
+        return Response(HTTPStatus.OK, body, "application/json", headers)
 
     def _healthy(self, _request: Request) -> Response:
         return Response(HTTPStatus.OK, b"Healthy\n")

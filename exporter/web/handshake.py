@@ -1,7 +1,8 @@
-"""TLS handshakes that tell the client why they fail.
+"""TLS handshakes that tell the client why they failed.
 
-asyncio (3.11 at least) ends the connection without sending the alert that OpenSSL wrote, so that
-clients know of an end of file only, and Prometheus shows no more than that.
+asyncio (at least 3.11) closes the connection without sending OpenSSL's alert, so that clients, such
+as Prometheus, report only an end of file. A client that speaks plain HTTP would not understand an
+alert; it gets the same answer as from Go's server.
 """
 
 import ssl
@@ -9,34 +10,37 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-SEND: ContextVar[Callable[[bytes], None]] = ContextVar("SEND")
-"""Sends to the client whose handshake the current task begins."""
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+)
+SEND_RAW: ContextVar[Callable[[bytes], None]] = ContextVar("SEND_RAW")
+"""Sends raw bytes to the client whose handshake the current task runs."""
 
 
 class _Handshake(ssl.SSLObject):
-    """One client's side of TLS, in memory."""
+    """The TLS state of one client."""
 
     outgoing: ssl.MemoryBIO
     send: Callable[[bytes], None]
 
     def do_handshake(self) -> None:
-        """Go on with the handshake; send the alert if it fails.
+        """Continue the handshake; on failure, send the alert, or an HTTP error to an HTTP client.
 
         Raises:
-            ssl.SSLError: it failed, or waits for the client.
+            ssl.SSLError: the handshake failed, or needs more data from the client.
 
         """
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
-        except ssl.SSLError:
-            self.send(self.outgoing.read())
+        except ssl.SSLError as error:
+            self.send(PLAIN_HTTP_ANSWER if error.reason == "HTTP_REQUEST" else self.outgoing.read())
             raise
 
 
 class Context(ssl.SSLContext):
-    """What a server's connections share."""
+    """An SSL context whose handshakes report their failure to the client."""
 
     sslobject_class = _Handshake
 
@@ -47,9 +51,9 @@ class Context(ssl.SSLContext):
         *arguments: Any,  # noqa: ANN401 - passed on
         **named: Any,  # noqa: ANN401 - same
     ) -> ssl.SSLObject:
-        """Begin a client's side; asyncio calls it in the task that begins the handshake."""
+        """Create a client's TLS state; asyncio calls this in the task that runs the handshake."""
         made = super().wrap_bio(incoming, outgoing, *arguments, **named)
         if isinstance(made, _Handshake):
             made.outgoing = outgoing
-            made.send = SEND.get()
+            made.send = SEND_RAW.get()
         return made

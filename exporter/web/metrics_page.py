@@ -1,63 +1,67 @@
-"""The page that Prometheus scrapes: the poller's bytes, and the exporter's own few lines."""
+"""The metrics page: the poller's page, and the metrics of the exporter itself."""
 
 import gzip
 from dataclasses import dataclass, field
 
-from exporter.exposition import EMPTY, EOF, GZIP_LEVEL, Format, Page, join, render
-from exporter.families import EXPORTER
-from exporter.process import ProcessMetrics
-from exporter.state import View
+from exporter.metrics.exporter import EXPORTER, Identity
+from exporter.metrics.process import ProcessMetrics
+from exporter.metrics.text import EOF, GZIP_LEVEL, Block, Format, join, render
+from exporter.polling.state import State
 
 
 @dataclass(slots=True)
 class _Rendered:
-    """Whole pages of one moment, by format and compression."""
+    """The whole pages of one state and second."""
 
-    view: View
+    key: tuple[int, bool]
     second: int
     rests: dict[Format, bytes] = field(default_factory=dict)
-    """What follows the poller's bytes, the same with and without compression."""
+    """The text after the shared part of the poller's page, by format."""
     pages: dict[tuple[Format, bool], bytes] = field(default_factory=dict)
+    """Pages by format and compression."""
 
 
 class MetricsPage:
-    """Puts pages together.
+    """Assembles the metrics page.
 
-    The exporter's own lines are made anew for each state, and at least once a second; scrapes
+    The metrics of the exporter itself are rendered at most once per state and second; scrapes
     within that second share them.
     """
 
-    def __init__(self, process: ProcessMetrics) -> None:
-        """Args: the process_* families."""
+    def __init__(self, process: ProcessMetrics, identity: Identity) -> None:
+        """Args: the families of the process, constant facts."""
         self._process = process
+        self._identity = identity
         self._rendered: _Rendered | None = None
 
-    def whole(self, view: View, monotonic: float, form: Format, *, compress: bool) -> bytes:
-        """Return the whole page."""
+    def whole(self, state: State, monotonic: float, form: Format, *, compress: bool) -> bytes:
+        """Return the whole page.
+
+        Args:
+            state: the state to show, see State.at.
+            monotonic: now, in seconds of the monotonic clock.
+            form: the text format.
+            compress: whether to compress with gzip.
+
+        """
         rendered, second = self._rendered, int(monotonic)
-        if (
-            rendered is None
-            or rendered.view.state is not view.state
-            or rendered.view.fresh is not view.fresh
-            or rendered.second != second
-        ):
-            rendered = self._rendered = _Rendered(view, second)
-        page, key = _page(view), (form, compress)
+        if rendered is None or rendered.key != state.key or rendered.second != second:
+            rendered = self._rendered = _Rendered(state.key, second)
+        page, key = state.page, (form, compress)
         if form not in rendered.rests:
-            own = join(render(EXPORTER, view), form) + self._process.text(form)
+            own = join(self._own(state), form) + self._process.text(form)
             rendered.rests[form] = page.counters(form) + own + EOF[form]
         if key not in rendered.pages:
             finish = page.gzip_followed_by if compress else page.followed_by
             rendered.pages[key] = finish(rendered.rests[form])
         return rendered.pages[key]
 
-    def named(self, view: View, form: Format, names: frozenset[str], *, compress: bool) -> bytes:
-        """Return the families of these names only."""
-        blocks = (*_page(view).blocks, *render(EXPORTER, view))
-        chosen = join((block for block in blocks if block.answers_to(names)), form)
+    def named(self, state: State, form: Format, names: frozenset[str], *, compress: bool) -> bytes:
+        """Return only the families with these names."""
+        blocks = (*state.page.blocks, *self._own(state))
+        chosen = join((block for block in blocks if block.is_named(names)), form)
         page = chosen + self._process.text(form, names) + EOF[form]
         return gzip.compress(page, GZIP_LEVEL) if compress else page
 
-
-def _page(view: View) -> Page:
-    return view.sighting.page if view.sighting else EMPTY
+    def _own(self, state: State) -> tuple[Block, ...]:
+        return render(EXPORTER, state.status(self._identity))

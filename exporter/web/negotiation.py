@@ -1,12 +1,12 @@
-"""What a client takes: the Accept and Accept-Encoding headers of HTTP (RFC 9110, 12.5)."""
+"""Content negotiation: the headers Accept and Accept-Encoding (RFC 9110, 12.5)."""
 
-from exporter.exposition import Format
+from exporter.metrics.text import Format
 
 _OPENMETRICS = "application/openmetrics-text"
 
 
 def choose_format(accept: str) -> Format:
-    """Return OpenMetrics for a client that prefers it to plain text by name, as Prometheus does."""
+    """Return OpenMetrics if the client names it and does not prefer text, as Prometheus does."""
     weights = _weights(accept)
     openmetrics = weights.get(_OPENMETRICS, 0.0)
     text = max(weights.get(name, 0.0) for name in ("text/plain", "text/*", "*/*"))
@@ -14,13 +14,13 @@ def choose_format(accept: str) -> Format:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip, by name or as anything."""
+    """Whether the client accepts gzip, by name or with `*`."""
     weights = _weights(accept_encoding)
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def _weights(header: str) -> dict[str, float]:
-    """Read the best weight of each name; a weight that is no number counts as 0."""
+    """Return the highest weight of each name; an invalid weight counts as 0."""
     weights: dict[str, float] = {}
     for item in header.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

@@ -1,7 +1,6 @@
-"""The page for people: what is wrong, and then the cluster, from what the poller published.
+"""The status page: problems first, then the cluster, from the published state.
 
-Built as a tree of elements with the parser that reads crm_mon's XML: a name can become text or the
-value of an attribute, never markup, whatever is in it.
+The page is built as an lxml tree, which escapes all names: they cannot become markup.
 """
 
 import asyncio
@@ -9,44 +8,60 @@ import base64
 import functools
 import gzip
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TypeAlias
+from urllib.parse import quote
 
 from lxml import etree
 from lxml.builder import E
 
-from exporter import tables
-from exporter.document import Sight, utc
-from exporter.errors import Outcome
-from exporter.explain import (
-    STATUS,
-    Finding,
+from exporter.cluster.agents import is_address
+from exporter.cluster.model import Bundle, Instance, NodeType, Snapshot
+from exporter.cluster.observation import Observation
+from exporter.cluster.outcome import Outcome, SourceStatus
+from exporter.cluster.text import printable
+from exporter.judgement.bundles import BundleJudgement
+from exporter.judgement.commands import STATUS, changes_cluster
+from exporter.judgement.judge import Judgement
+from exporter.judgement.polls import Explanation, failed_poll
+from exporter.judgement.problem import (
+    Case,
     Problem,
+    Severity,
     Subject,
-    changes_cluster,
-    failed_poll,
-    grave,
-    told_once,
+    SubjectType,
+    cases,
+    names_with_problems,
+    plural,
+    titled,
+    with_new_commands,
 )
-from exporter.exposition import GZIP_LEVEL
-from exporter.model import Bundle, Instance, Resource, Snapshot
-from exporter.state import Identity, State, View
-from exporter.tables import Cell, Table, Tone, Words, age, printable, when
-from exporter.threads import own_thread
+from exporter.judgement.problems import has_failures
+from exporter.judgement.resources import InstanceJudgement
+from exporter.metrics.exporter import Identity
+from exporter.metrics.text import GZIP_LEVEL
+from exporter.polling.registry import Registration
+from exporter.polling.state import State
+from exporter.report import tables
+from exporter.report.document import document, utc
+from exporter.report.tables import Cell, Table, Tone, Words, age, when
+from exporter.runtime.threads import own_thread
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no other name for it
 
-OPEN_BUNDLES = 12
-"""With more bundles than these, those that are well are folded."""
+OPEN_BUNDLES = 4
+"""With more bundles than this, those without problems are folded."""
 LISTED = 20
-"""Problems, failures and the like that are shown at once; the rest is folded, or counted."""
+"""Number of problems or rows that are shown; the others are folded or only counted."""
+NAMED = 2
+"""Subjects of one kind that the headline names; it counts more of them."""
 NARROW_COLUMNS = 6
-"""A table with more columns gets the whole width."""
+"""Tables with more columns get the whole width."""
 LEAST_REFRESH = 5
-"""Seconds between refreshes at least, however often is polled."""
+"""Minimum seconds between refreshes, even if polls are more frequent."""
 
 _STYLE = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -66,83 +81,134 @@ HEADERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the page says and links to beside the cluster."""
+class PageOptions:
+    """Settings of the page that do not change."""
 
     telemetry_path: str
     runbooks_url: str = ""
     """Empty for no link."""
+    node_url: str = ""
+    """URL of the exporter on another node, with NODE for its name; empty for no links."""
     demo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What the page is a function of."""
+class Inputs:
+    """All inputs of the page, which is a pure function of them."""
 
-    view: View
+    published: State
+    """The last published state."""
+    identity: Identity
     time: float
     """Seconds since the epoch."""
     monotonic: float
 
     @property
     def state(self) -> State:
-        """What the poller published last."""
-        return self.view.state
+        """The state without an observation that is too old."""
+        return self.published.at(self.monotonic, self.identity.max_age)
 
     @property
-    def identity(self) -> Identity:
-        """What does not change."""
-        return self.view.identity
+    def age(self) -> float:
+        """Seconds since the crm_mon of the observation was started, by the monotonic clock."""
+        return max(0.0, self.monotonic - self.published.started)
 
-    def serves(self, asked: "Moment", now: "Moment") -> bool:
-        """Whether its page will do for one asked for then: the same state, no second older."""
-        same = self.state is now.state and self.view.fresh is now.view.fresh
+    @property
+    def now(self) -> float:
+        """Now in seconds since the epoch, for ages: unaffected by changes of the wall clock."""
+        observation = self.state.observation
+        return (
+            self.time
+            if observation is None or observation.taken is None
+            else observation.taken + self.age
+        )
+
+    def is_fresh_for(self, asked: "Inputs", now: "Inputs") -> bool:
+        """Whether a page of these inputs shows the state of `now`, and is no older than `asked`."""
+        same = self.state.key == now.state.key
         return same and int(self.monotonic) >= int(asked.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page, for those who take it compressed and for others."""
+class Rendered:
+    """A page, or the same as JSON, plain and compressed with gzip."""
 
     plain: bytes
     compressed: bytes
 
 
 class StatusPage:
-    """Renders the page aside from the event loop, at most once a second and for each state."""
+    """Renders the page outside the event loop, at most once per state and second."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        """Args: what does not change."""
-        self._surroundings = surroundings
-        self._made: dict[bool, tuple[Moment, Page]] = {}
-        self._one_at_a_time = asyncio.Lock()
+    def __init__(self, options: PageOptions, registry: Sequence[Registration]) -> None:
+        """Args: settings of the page, the sources with their tables."""
+        self._options = options
+        self._registry = registry
+        self._last_pages: dict[bool, tuple[Inputs, Rendered]] = {}
+        self._last_json: tuple[Judgement, Rendered] | None = None
+        self._lock = asyncio.Lock()
         self._thread = own_thread("status page")
 
-    async def html(self, look: Callable[[], Moment], *, refreshing: bool) -> Page:
-        """Return the page as it is now; refreshing, it asks the browser to come again.
+    async def html(self, read_inputs: Callable[[], Inputs], *, refreshing: bool) -> Rendered:
+        """Return the current page.
 
-        However slow it is to make, those who wait for it share the next one.
+        Requests that arrive while a page is rendered share the next one.
+
+        Args:
+            read_inputs: returns the current inputs.
+            refreshing: whether the page asks the browser to refresh it.
+
         """
-        asked = look()
-        async with self._one_at_a_time:
-            now, made = look(), self._made.get(refreshing)
-            if made is None or not made[0].serves(asked, now):
+        asked = read_inputs()
+        async with self._lock:
+            now, last = read_inputs(), self._last_pages.get(refreshing)
+            if last is None or not last[0].is_fresh_for(asked, now):
                 page = await asyncio.get_running_loop().run_in_executor(
                     self._thread,
-                    functools.partial(_page, now, self._surroundings, refreshing=refreshing),
+                    functools.partial(
+                        _page, now, self._options, self._registry, refreshing=refreshing
+                    ),
                 )
-                made = self._made[refreshing] = now, page
-            return made[1]
+                last = self._last_pages[refreshing] = now, page
+            return last[1]
+
+    async def json(self, read_inputs: Callable[[], Inputs]) -> Rendered | None:
+        """Return what `show --json` prints; None without an observation.
+
+        Args:
+            read_inputs: returns the current inputs.
+
+        """
+        async with self._lock:
+            judgement = read_inputs().state.judgement
+            if judgement is None:
+                self._last_json = None
+                return None
+            if self._last_json is None or self._last_json[0] is not judgement:
+                rendered = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, functools.partial(_json, judgement)
+                )
+                self._last_json = judgement, rendered
+            return self._last_json[1]
 
 
-def _page(moment: Moment, surroundings: Surroundings, *, refreshing: bool) -> Page:
-    plain = _render(moment, surroundings, refreshing=refreshing)
-    return Page(plain, gzip.compress(plain, GZIP_LEVEL))
+def _compressed(plain: bytes) -> Rendered:
+    return Rendered(plain, gzip.compress(plain, GZIP_LEVEL))
+
+
+def _json(judgement: Judgement) -> Rendered:
+    return _compressed(json.dumps(document(judgement)).encode())
+
+
+def _page(
+    inputs: Inputs, options: PageOptions, registry: Iterable[Registration], *, refreshing: bool
+) -> Rendered:
+    return _compressed(_render(inputs, options, registry, refreshing=refreshing))
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """The first thing that anybody wants to know."""
+    """The answer to "is anything wrong?", at the top of the page."""
 
     tone: Tone
     headline: str
@@ -150,71 +216,52 @@ class _Verdict:
     commands: tuple[str, ...] = ()
 
 
-def _render(moment: Moment, surroundings: Surroundings, *, refreshing: bool) -> bytes:
-    sight = _sight(moment, surroundings)
-    if sight:
-        found = sight.problems
-        verdict = _of_cluster(sight, found, past=_is_past(moment))
-        content = _cluster(sight, found)
-        problems = [_problem(*listed, sight.snapshot) for listed in told_once(found)]
+def _render(
+    inputs: Inputs, options: PageOptions, registry: Iterable[Registration], *, refreshing: bool
+) -> bytes:
+    judgement, observation = inputs.state.judgement, inputs.state.observation
+    if judgement:
+        verdict = _verdict_on_cluster(judgement, past=_last_poll_failed(inputs))
+        content = _cluster(judgement, inputs.now, registry)
+        found = with_new_commands(cases(judgement.problems))
+        listed = [_case(*entry, judgement.snapshot) for entry in found]
     else:
-        verdict, content, problems = _of_nothing(moment), iter(()), []
-    name = _cluster_name(sight)
+        verdict, content, listed = _verdict_without_observation(inputs), iter(()), []
+    name = _cluster_name(observation)
     page = E.html(
         {"lang": "en"},
-        _head(f"{verdict.headline} - {name}", moment, refreshing=refreshing),
+        _head(f"{verdict.headline} - {name}", inputs, refreshing=refreshing),
         E.body(
-            _header(name, moment, surroundings, refreshing=refreshing),
+            _header(name, inputs, options, refreshing=refreshing),
             E.main(
-                *_stale(moment, sight),
-                _verdict(verdict, problems),
-                _facts(moment, sight),
+                *_stale(inputs, observation),
+                _verdict(verdict, listed),
+                _facts(inputs, observation),
                 *content,
             ),
-            _footer(moment, surroundings),
+            _footer(inputs, options, observation),
         ),
     )
     text: str = etree.tostring(page, method="html", encoding="unicode", doctype="<!DOCTYPE html>")
     return text.encode()
 
 
-def _sight(moment: Moment, surroundings: Surroundings) -> Sight | None:
-    sighting = moment.view.sighting
-    if sighting is None:
-        return None
-    seen = sighting.observation
-    return Sight(
-        seen.snapshot,
-        seen.configuration,
-        seen.local_node,
-        "demo" if surroundings.demo else "cluster",
-        # Its age by the clock that nobody sets.
-        now=sighting.time + _age_of_data(moment, sighting.monotonic),
-        taken=sighting.time,
-    )
-
-
-def _age_of_data(moment: Moment, monotonic: float) -> float:
-    return max(0.0, moment.monotonic - monotonic)
-
-
-def _cluster_name(sight: Sight | None) -> str:
-    configuration = sight.configuration if sight else None
-    name = printable(configuration.cluster_name) if configuration else ""
+def _cluster_name(observation: Observation | None) -> str:
+    name = printable(observation.configuration_or_empty.cluster_name) if observation else ""
     return f"Cluster {name}" if name else "Pacemaker cluster"
 
 
-# ---- What is the matter ----
+# ---- Verdict ----
 
 
-def _of_nothing(moment: Moment) -> _Verdict:
-    """Say why nothing of the cluster is shown."""
-    state = moment.state
+def _verdict_without_observation(inputs: Inputs) -> _Verdict:
+    """Explain why the cluster is not shown."""
+    state = inputs.state
     if state.last_outcome is None:
         return _Verdict(
             Tone.TRANSITION,
             "No data yet",
-            ("The first poll has not ended. The cluster is shown here as soon as it has.",),
+            ("The first poll has not ended yet. The cluster appears here after it.",),
         )
     finding = _why_no_data(state.last_outcome)
     if state.last_outcome is Outcome.NOT_CONNECTED:
@@ -222,47 +269,47 @@ def _of_nothing(moment: Moment) -> _Verdict:
     else:
         headline, texts = "The cluster cannot be seen from here", [_last_poll(finding)]
     if state.snapshot_time is None:
-        texts.append("Since the exporter was started, no poll has succeeded.")
+        texts.append("No poll has succeeded since the exporter started.")
     else:
-        texts.append(f"The cluster was last seen {_ago(moment, state.snapshot_time)}.")
-    if state.sighting is not None:
+        texts.append(f"The cluster was last seen {_ago(inputs, state.snapshot_time)}.")
+    if inputs.published.observation is not None:
         texts.append(
-            f"What is older than {_seconds(moment.identity.max_age)} (--poll.max-age) is withdrawn,"
-            " here and from the metrics, so that nobody takes it for the present."
+            f"Data older than {_seconds(inputs.identity.max_age)} (--poll.max-age) is withdrawn,"
+            " here and from the metrics, because it may no longer be true."
         )
-    texts.append("To see the cluster, look at this page on one of its other nodes.")
+    texts.append("To see the cluster, open this page on another of its nodes.")
     return _Verdict(Tone.FAILED, headline, tuple(texts), finding.commands)
 
 
-def _why_no_data(outcome: Outcome) -> Finding:
+def _why_no_data(outcome: Outcome) -> Explanation:
     if outcome is Outcome.SUCCESS:
-        return Finding("it succeeded, but the one after it does not end", (STATUS,))
+        return Explanation("it succeeded, but the next one does not end", (STATUS,))
     return failed_poll(outcome)
 
 
-def _last_poll(finding: Finding) -> str:
+def _last_poll(finding: Explanation) -> str:
     return f"The last poll: {finding.text}."
 
 
-def _is_past(moment: Moment) -> bool:
-    """Whether the last poll failed, so that what is shown is what an earlier one saw."""
-    return moment.state.last_outcome not in {None, Outcome.SUCCESS}
+def _last_poll_failed(inputs: Inputs) -> bool:
+    """Whether the last poll failed, so that the page shows an earlier observation."""
+    return inputs.state.last_outcome not in {None, Outcome.SUCCESS}
 
 
-def _of_cluster(sight: Sight, found: Sequence[Problem], *, past: bool) -> _Verdict:
-    """Say whether anything is wrong, or was, and with what."""
-    trusted = sight.snapshot.authoritative
-    doubt = () if trusted else ("This view is not to be trusted: what it shows may not be so.",)
-    texts = (*doubt, _readiness(sight.snapshot.bundles, past=past))
+def _verdict_on_cluster(judgement: Judgement, *, past: bool) -> _Verdict:
+    """Say whether anything is (or was) wrong, and with what."""
+    found, trusted = judgement.problems, judgement.snapshot.authoritative
+    doubt = () if trusted else ("Do not trust this view: what it shows may be wrong.",)
+    texts = (*doubt, _readiness(judgement.snapshot.bundles, past=past))
     verb = "was" if past else "is"
     if not found:
-        known = "" if trusted else "known to be "
-        well = Tone.STARTED if trusted and not past else Tone.TRANSITION
-        return _Verdict(well, f"Nothing {verb} {known}wrong", texts)
-    if grave(sight.snapshot, sight.configuration):
-        return _Verdict(Tone.FAILED, f"Something {verb} wrong with {_where(found)}", texts)
-    look = "Was worth a look" if past else "Worth a look"
-    return _Verdict(Tone.TRANSITION, f"{look}: {_where(found)}", texts)
+        well = Tone.TRANSITION if past else Tone.STARTED
+        return _Verdict(well, f"Nothing {verb} wrong", texts)
+    if has_failures(found):
+        worst = [problem for problem in found if problem.severity is Severity.CRITICAL]
+        return _Verdict(Tone.FAILED, f"Something {verb} wrong with {_subjects_of(worst)}", texts)
+    label = "Was worth a look" if past else "Worth a look"
+    return _Verdict(Tone.TRANSITION, f"{label}: {_subjects_of(found)}", texts)
 
 
 def _readiness(bundles: Sequence[Bundle], *, past: bool) -> str:
@@ -276,35 +323,36 @@ def _readiness(bundles: Sequence[Bundle], *, past: bool) -> str:
     return f"{which} replicas in {_count(len(bundles), 'bundle')} {verb} ready."
 
 
-def _where(found: Sequence[Problem]) -> str:
-    """Name one, count many."""
-    by_subject = Counter(problem.subject for problem in found)
-    names = {problem.subject: problem.title for problem in found}
-    parts = [
-        "the cluster itself"
-        if subject is Subject.CLUSTER
-        else printable(names[subject])
-        if count == 1
-        else _count(count, subject.value)
-        for subject, count in by_subject.items()
-    ]
+def _subjects_of(found: Sequence[Problem]) -> str:
+    """Return the subjects of problems in order: the names of a few, the number of many."""
+    by_noun: dict[str, dict[Subject, None]] = {}
+    for problem in found:
+        by_noun.setdefault(problem.noun, {}).update(dict.fromkeys(problem.subjects))
+    parts: list[str] = []
+    for noun, subjects in by_noun.items():
+        if len(subjects) > NAMED:
+            parts.append(f"{len(subjects)} {plural(noun)}")
+        else:
+            parts += [printable(titled(noun, subject)) for subject in subjects]
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _stale(moment: Moment, sight: Sight | None) -> Iterator[Element]:
-    """Yield a warning where the last poll failed, and what an earlier one saw is shown."""
-    outcome = moment.state.last_outcome
-    if sight is None or outcome is None or not _is_past(moment):
+def _stale(inputs: Inputs, observation: Observation | None) -> Iterator[Element]:
+    """Yield a warning if the last poll failed and the page shows an earlier observation."""
+    outcome = inputs.state.last_outcome
+    if observation is None or outcome is None or not _last_poll_failed(inputs):
         return
     finding = failed_poll(outcome)
-    seen = f"What is shown was seen {when(sight.taken, sight, ' UTC')}"
+    past = f"The data is from {when(observation.taken, inputs.now, ' UTC')}"
     yield E.section(
         {"class": "verdict transition", "aria-labelledby": "stale"},
         E.h2(
-            {"id": "stale"}, _mark(Tone.TRANSITION), "The last poll failed: this is not the present"
+            {"id": "stale"},
+            _mark(Tone.TRANSITION),
+            "The last poll failed: this page shows old data",
         ),
         E.p(_last_poll(finding)),
-        E.p(f"{seen}, and is withdrawn at {_seconds(moment.identity.max_age)}."),
+        E.p(f"{past}. It is {_withdrawal(inputs)}."),
         *_commands(finding.commands),
     )
 
@@ -312,8 +360,8 @@ def _stale(moment: Moment, sight: Sight | None) -> Iterator[Element]:
 # ---- The top of the page ----
 
 
-def _head(title: str, moment: Moment, *, refreshing: bool) -> Element:
-    every = {"http-equiv": "refresh", "content": str(_refresh_interval(moment.identity))}
+def _head(title: str, inputs: Inputs, *, refreshing: bool) -> Element:
+    every = {"http-equiv": "refresh", "content": str(_refresh_interval(inputs.identity))}
     return E.head(
         E.meta({"charset": "utf-8"}),
         E.title(title),
@@ -324,23 +372,23 @@ def _head(title: str, moment: Moment, *, refreshing: bool) -> Element:
     )
 
 
-def _banner(surroundings: Surroundings) -> Iterator[Element]:
-    if surroundings.demo:
+def _banner(options: PageOptions) -> Iterator[Element]:
+    if options.demo:
         text = "DEMONSTRATION: this is not a real cluster."
         yield E.p({"class": "banner", "role": "note"}, E.strong(text))
 
 
-def _header(name: str, moment: Moment, surroundings: Surroundings, *, refreshing: bool) -> Element:
-    now = utc(moment.time)
+def _header(name: str, inputs: Inputs, options: PageOptions, *, refreshing: bool) -> Element:
+    now = utc(inputs.time)
     time = E.time({"datetime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}, f"{now:%H:%M:%S} UTC")
     if refreshing:
-        every = _seconds(_refresh_interval(moment.identity))
+        every = _seconds(_refresh_interval(inputs.identity))
         link = E.a({"href": "?refresh=off"}, "Stop refreshing")
-        told = ("Shown at ", time, f", refreshed every {every}. ", link)
+        parts = ("Shown at ", time, f", refreshed every {every}. ", link)
     else:
         link = E.a({"href": "?"}, "Resume refreshing")
-        told = ("Shown at ", time, ", not refreshed. ", link)
-    return E.header(*_banner(surroundings), E.h1(name), E.p({"class": "refresh"}, *told))
+        parts = ("Shown at ", time, ", not refreshed. ", link)
+    return E.header(*_banner(options), E.h1(name), E.p({"class": "refresh"}, *parts))
 
 
 def _verdict(verdict: _Verdict, problems: Sequence[Element]) -> Element:
@@ -356,24 +404,47 @@ def _verdict(verdict: _Verdict, problems: Sequence[Element]) -> Element:
     )
 
 
-def _problem(problem: Problem, commands: Sequence[str], snapshot: Snapshot) -> Element:
-    anchor = _anchor(problem, snapshot)
-    title = printable(problem.title)
+_SEVERITIES = {
+    Severity.CRITICAL: Tone.FAILED,
+    Severity.WARNING: Tone.TRANSITION,
+    Severity.INFO: Tone.FAINT,
+}
+
+
+def _case(case: Case, commands: Sequence[str], snapshot: Snapshot) -> Element:
+    anchor = _anchor(case.root, snapshot)
+    sentence = printable(case.sentence)
+    severity = E.span({"class": f"tone {_SEVERITIES[case.severity]}"}, case.severity)
     return E.li(
-        E.h3(E.a({"href": f"#{anchor}"}, title) if anchor else title),
-        E.ul(*(E.li(printable(text)) for text in problem.texts)),
+        severity,
+        " ",
+        E.h3(E.a({"href": f"#{anchor}"}, sentence) if anchor else sentence),
+        E.ul(*(E.li(printable(text)) for text in case.texts)),
         *_commands(commands),
     )
 
 
 def _anchor(problem: Problem, snapshot: Snapshot) -> str:
-    """Return the id of where its subject is shown; empty if it is not."""
-    if problem.subject is Subject.BUNDLE:
-        return f"bundle-{[bundle.id for bundle in snapshot.bundles].index(problem.name)}"
-    if problem.subject is Subject.RESOURCE:
-        listed = any(i.resource.id == problem.name for i in snapshot.instances)
+    """Return the id of the element that shows the first subject; empty if there is none."""
+    subject = problem.subjects[0]
+    if subject.type is SubjectType.BUNDLE:
+        ids = [bundle.id for bundle in snapshot.bundles]
+        return f"bundle-{ids.index(subject.name)}" if subject.name in ids else ""
+    if subject.type in _RESOURCES:
+        listed = any(subject.name in _names(instance) for instance in snapshot.instances)
         return "resources" if listed else ""
-    return "nodes" if problem.subject is Subject.NODE else ""
+    if subject.type is SubjectType.TICKET:
+        return "tickets"
+    listed = any(node.name == subject.name for node in snapshot.nodes)
+    return "nodes" if subject.type is SubjectType.NODE and listed else ""
+
+
+_RESOURCES = frozenset({SubjectType.RESOURCE, SubjectType.ADDRESS, SubjectType.CLONE})
+
+
+def _names(instance: Instance) -> tuple[str, str, str]:
+    """Return the names under which a problem of an instance may be told."""
+    return instance.resource.id, instance.group, instance.clone
 
 
 def _commands(commands: Sequence[str]) -> Iterator[Element]:
@@ -386,16 +457,20 @@ def _command(command: str) -> Element:
     return E.li(E.code(printable(command)), *((" ", changes) if changes_cluster(command) else ()))
 
 
-def _facts(moment: Moment, sight: Sight | None) -> Element:
-    """Say how good this view is."""
-    facts = list(_polled(moment))
-    if sight:
-        cluster = sight.snapshot.cluster
-        facts.append(
-            ("Data", (Words(f"{age(sight.now - (sight.taken or 0))} old"),), _kept(moment))
-        )
-        facts.append(("View", (_trust(moment),), _viewpoint(sight)))
-        facts.append(("Cluster", tables.conditions(cluster), tables.software(cluster)))
+def _facts(inputs: Inputs, observation: Observation | None) -> Element:
+    """Return the age of the data, whether to trust the view, and a summary of the cluster."""
+    facts = list(_polled(inputs))
+    if observation:
+        cluster = observation.snapshot.cluster
+        facts.append(("Data", (Words(f"{age(inputs.age)} old"),), _withdrawal(inputs)))
+        facts.append(("View", (_trust(inputs),), _viewpoint(observation)))
+        facts.append(("Cluster", tables.summary(cluster), tables.software(cluster)))
+        if cluster.last_change:
+            changed = when(cluster.last_change_time, inputs.now, " UTC") or cluster.last_change
+            author = tables.author_of_last_change(cluster)
+            facts.append(("Configuration", (Words(printable(f"changed {changed}")),), author))
+        if inputs.state.up:
+            facts += _failing_sources(inputs.state.sources)
     groups = (
         E.div(E.dt(name), E.dd(*_sentence(state)), E.dd({"class": "faint"}, note))
         for name, state, note in facts
@@ -407,12 +482,12 @@ def _facts(moment: Moment, sight: Sight | None) -> Element:
     )
 
 
-def _polled(moment: Moment) -> Iterator[tuple[str, Cell, str]]:
-    state = moment.state
+def _polled(inputs: Inputs) -> Iterator[tuple[str, Cell, str]]:
+    state = inputs.state
     if state.last_outcome is None or state.last_poll_time is None:
         yield "Last poll", (Words("none has ended yet", Tone.TRANSITION),), ""
         return
-    past = age(max(0.0, moment.time - state.last_poll_time))
+    past = age(max(0.0, inputs.time - state.last_poll_time))
     good = state.last_outcome is Outcome.SUCCESS
     how = Words("succeeded", Tone.STARTED) if good else Words("failed", Tone.FAILED)
     took = f"took {state.poll_duration or 0:.1f} s"
@@ -420,18 +495,26 @@ def _polled(moment: Moment) -> Iterator[tuple[str, Cell, str]]:
     yield "Last poll", (Words(f"{how.text} {past} ago", how.tone),), note
 
 
-def _kept(moment: Moment) -> str:
-    return f"withdrawn when older than {_seconds(moment.identity.max_age)}"
+def _failing_sources(sources: Iterable[SourceStatus]) -> Iterator[tuple[str, Cell, str]]:
+    """Yield the sources whose last read failed, though the poll succeeded without them."""
+    for status in sources:
+        if status.failure:
+            name = _capital(status.source.replace("_", " "))
+            yield name, (Words(status.failure.outcome, Tone.FAILED),), "see the exporter's log"
 
 
-def _trust(moment: Moment) -> Words:
-    if moment.view.trusted:
+def _withdrawal(inputs: Inputs) -> str:
+    return f"withdrawn when older than {_seconds(inputs.identity.max_age)}"
+
+
+def _trust(inputs: Inputs) -> Words:
+    if inputs.state.trusted:
         return Words("trusted", Tone.STARTED)
     return Words("not trusted", Tone.FAILED)
 
 
-def _viewpoint(sight: Sight) -> str:
-    here, dc = printable(sight.local_node), printable(sight.snapshot.cluster.dc_name)
+def _viewpoint(observation: Observation) -> str:
+    here, dc = printable(observation.local_node), printable(observation.snapshot.cluster.dc_name)
     if not here:
         return "from this node, whose name in the cluster is unknown"
     if here == dc:
@@ -442,29 +525,38 @@ def _viewpoint(sight: Sight) -> str:
 # ---- The cluster ----
 
 
-def _cluster(sight: Sight, found: Sequence[Problem]) -> Iterator[Element]:
-    snapshot = sight.snapshot
-    yield from _bundles(sight, found)
-    if nodes := tables.nodes(sight):
-        yield _section("nodes", nodes)
-    yield from _resources(snapshot.instances, found)
-    for name, table in (
-        ("fail-counts", tables.fail_counts(sight)),
-        ("failed-actions", tables.failed_actions(sight)),
-        ("fencing", tables.fencing(sight)),
-        ("left-over", tables.left_over(sight)),
-        ("tickets", tables.tickets(snapshot)),
-    ):
-        if table:
-            yield _section(name, table)
+def _cluster(
+    judgement: Judgement, now: float, registry: Iterable[Registration]
+) -> Iterator[Element]:
+    observation = judgement.observation
+    yield from _bundles(judgement)
+    if nodes := tables.nodes(judgement):
+        yield _nodes(nodes)
+    yield from _resources(judgement.instances, judgement.problems)
+    for name, table in tables.other_tables(observation, now):
+        yield _section(name, table)
+    for number, registration in enumerate(registry):
+        for table in registration.tables(observation, now):
+            yield _section(f"source-{number}", table)
 
 
-def _bundles(sight: Sight, found: Sequence[Problem]) -> Iterator[Element]:
+def _nodes(nodes: Table) -> Element:
+    """Return the nodes; of many only those that are not well, and all of them folded."""
+    shown = tables.exceptions(nodes)
+    parts = [_table(shown, "Nodes" if shown is nodes else "Nodes that are not well")]
+    if shown is not nodes:
+        summary = f"All {len(nodes.rows)} nodes: {shown.left_out}"
+        folded = E.details({"id": "all-nodes"}, E.summary(summary), _table(nodes, "All nodes"))
+        parts = [*(parts if shown.rows else []), folded]
+    return E.section({"aria-labelledby": "nodes"}, E.h2({"id": "nodes"}, nodes.title), *parts)
+
+
+def _bundles(judgement: Judgement) -> Iterator[Element]:
     """Yield the bundles, those with problems first."""
-    bundles = sight.snapshot.bundles
-    wrong = {problem.name for problem in found if problem.subject is Subject.BUNDLE}
+    bundles = judgement.bundles
+    wrong = names_with_problems(judgement.problems, {SubjectType.BUNDLE})
     cards = [
-        (bundle.id not in wrong, _bundle(bundle, number, sight, wrong))
+        (bundle.id not in wrong, _bundle(bundle, number, judgement, wrong))
         for number, bundle in enumerate(bundles)
     ]
     many = "bundles many" if len(bundles) > OPEN_BUNDLES else "bundles"
@@ -476,34 +568,48 @@ def _bundles(sight: Sight, found: Sequence[Problem]) -> Iterator[Element]:
         )
 
 
-def _bundle(bundle: Bundle, number: int, sight: Sight, wrong: set[str]) -> Element:
-    unfolded = bundle.id in wrong or len(sight.snapshot.bundles) <= OPEN_BUNDLES
-    table = tables.replicas(bundle, sight.snapshot)
+def _bundle(judged: BundleJudgement, number: int, judgement: Judgement, wrong: set[str]) -> Element:
+    bundle = judged.bundle
+    unfolded = bundle.id in wrong or len(judgement.bundles) <= OPEN_BUNDLES
+    table = tables.replicas(judged)
     wide = bundle.id in wrong or (table is not None and len(table.headers) > NARROW_COLUMNS)
-    state = tables.bundle_state(bundle, sight.configuration)
+    state = tables.bundle_state(judged)
+    where = [E.p({"class": "faint"}, _toned(words)) for words in tables.hosts(bundle)]
     return E.details(
         {
             "id": f"bundle-{number}",
             "class": "bundle wide" if wide else "bundle",
             **({"open": "open"} if unfolded else {}),
         },
-        E.summary(E.h3(printable(bundle.id)), " ", E.span({"class": "state"}, *_sentence(state))),
+        E.summary(
+            E.h3(printable(bundle.id)),
+            " ",
+            E.span({"class": "state"}, *_sentence(state)),
+            *([] if unfolded else where),
+        ),
         E.p({"class": "faint"}, tables.bundle_kind(bundle)),
         *((_table(table, f"Replicas of {printable(bundle.id)}"),) if table else ()),
     )
 
 
-def _resources(instances: Sequence[Instance], found: Sequence[Problem]) -> Iterator[Element]:
-    """Yield the resources outside bundles: those with problems and addresses, the rest folded."""
-    wrong = {problem.name for problem in found if problem.subject is Subject.RESOURCE}
-    shown = [i for i in instances if i.resource.id in wrong or _is_address(i.resource)]
-    others = tables.resources([i for i in instances if i not in shown])
+def _resources(
+    instances: Sequence[InstanceJudgement], found: Sequence[Problem]
+) -> Iterator[Element]:
+    """Yield the resources outside bundles; fold those without problems, except addresses."""
+    wrong = names_with_problems(found, _RESOURCES)
+    shown: list[InstanceJudgement] = []
+    folded: list[InstanceJudgement] = []
+    for judged in instances:
+        told = is_address(judged.resource) or not wrong.isdisjoint(_names(judged.instance))
+        (shown if told else folded).append(judged)
     parts: list[Element] = []
     if table := tables.resources(shown):
         parts.append(_table(table, "Virtual addresses, and resources that have problems"))
-    if others:
-        summary = f"{_count(len(others.rows), 'resource')} without problems"
-        parts.append(E.details(E.summary(summary), _table(others, "Resources without problems")))
+    if others := tables.resources(folded):
+        summary = f"{_count(len(others.rows), 'resource')} without problems of their own"
+        parts.append(
+            E.details(E.summary(summary), _table(others, "Resources without problems of their own"))
+        )
     if parts:
         yield E.section(
             {"aria-labelledby": "resources"},
@@ -512,14 +618,10 @@ def _resources(instances: Sequence[Instance], found: Sequence[Problem]) -> Itera
         )
 
 
-def _is_address(resource: Resource) -> bool:
-    return resource.agent.rpartition(":")[2].lower().startswith("ipaddr")
-
-
 def _section(name: str, table: Table) -> Element:
     note = ((E.p({"class": "faint"}, f"{_capital(table.note)}"),)) if table.note else ()
-    left = len(table.rows) - LISTED if name != "nodes" else 0
-    more = f"{left} more: pacemaker-bundle-exporter show prints all"
+    left = len(table.rows) - LISTED
+    more = f"{left} more: pacemaker-bundle-exporter show --all lists them"
     return E.section(
         {"aria-labelledby": name},
         E.h2({"id": name}, table.title),
@@ -529,29 +631,41 @@ def _section(name: str, table: Table) -> Element:
     )
 
 
-def _footer(moment: Moment, surroundings: Surroundings) -> Element:
+def _footer(inputs: Inputs, options: PageOptions, observation: Observation | None) -> Element:
     links = {
-        # Relative, for whoever has a proxy before this that puts it somewhere else.
-        f".{surroundings.telemetry_path}": "Metrics",
+        # Relative, so that they work behind a proxy that adds a path prefix.
+        f".{options.telemetry_path}": "Metrics",
+        "./status.json": "JSON",
         "./-/healthy": "Health",
         "./-/ready": "Readiness",
     }
-    if surroundings.runbooks_url:
-        links[surroundings.runbooks_url] = "Runbooks"
+    if options.runbooks_url:
+        links[options.runbooks_url] = "Runbooks"
+    if options.node_url and observation:
+        for name in _other_members(observation):
+            # A host name; of anything else in a name, nothing may end the host in the URL.
+            links[options.node_url.replace("NODE", quote(name, safe=""))] = printable(name)
     return E.footer(
         E.nav(
             {"aria-label": "Other pages"},
             E.ul(*(E.li(E.a({"href": link}, name)) for link, name in links.items())),
         ),
-        E.p(f"Pacemaker bundle exporter {moment.identity.version}"),
+        E.p(f"Pacemaker bundle exporter {inputs.identity.version}"),
     )
 
 
-# ---- Words to elements ----
+# ---- Elements from words ----
+
+
+def _other_members(observation: Observation) -> Iterator[str]:
+    """Yield the names of the other nodes that can run an exporter."""
+    for node in observation.snapshot.nodes:
+        if node.type is NodeType.MEMBER and node.name != observation.local_node:
+            yield node.name
 
 
 def _table(table: Table, caption: str, listed: int | None = None) -> Element:
-    """Lay a table out; its roles are said, as narrow screens show each row as a card."""
+    """Return a table with explicit ARIA roles: on narrow screens the CSS shows rows as cards."""
     headers = (E.th({"scope": "col", "role": "columnheader"}, header) for header in table.headers)
     return E.table(
         {"role": "table"},
@@ -582,7 +696,7 @@ def _toned(words: Words) -> Element:
 
 
 def _mark(tone: Tone) -> Element:
-    """Return the shape of a tone alone, beside words that say the same."""
+    """Return the symbol of a tone, hidden from screen readers: the words beside it say the same."""
     return E.span({"class": f"tone {tone}", "aria-hidden": "true"})
 
 
@@ -598,10 +712,10 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-def _ago(moment: Moment, time: float) -> str:
-    told = utc(time)
-    past = age(max(0.0, moment.time - time))
-    return f"{past} ago ({told:%Y-%m-%d %H:%M:%S} UTC)" if told else f"{past} ago"
+def _ago(inputs: Inputs, time: float) -> str:
+    date = utc(time)
+    past = age(max(0.0, inputs.time - time))
+    return f"{past} ago ({date:%Y-%m-%d %H:%M:%S} UTC)" if date else f"{past} ago"
 
 
 def _refresh_interval(identity: Identity) -> int:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from exporter.crm_mon import CrmMon
 from tests.bench.clusters import Cib
-from tests.support.see import need, real_commands
+from tests.support.harness.see import ask, real_commands
 
 
 def _script(directory: Path, name: str, text: str) -> Path:
@@ -20,7 +19,7 @@ def answer(cib: Cib, *, brief: bool = False) -> bytes:
     Or for everything but the histories, as at most polls.
     """
     commands = real_commands(cib.file, **cib.environment)
-    completed = CrmMon(commands, need("crm_mon")).ask(600, brief=brief)
+    completed = ask(commands, histories=not brief)
     assert completed.status == 0, completed.stderr
     return completed.stdout
 

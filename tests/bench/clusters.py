@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from exporter.model import Role
-from exporter.state import Observation
-from tests.support import see
-from tests.support.cib import INFINITY, Bundle, Cluster, Failure, Node, cluster
-from tests.support.states import NOW
+from exporter.cluster.model import Role
+from exporter.cluster.observation import Observation
+from tests.support.harness import see
+from tests.support.model.cib import INFINITY, Bundle, Cluster, Failure, Node, cluster
+from tests.support.model.states import NOW
 
 _VALUE = 'name="pingd" value="{}"'
 _STARTED = re.compile(r'"(haproxy-[^"]*)_start_0" operation="start"')

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.bench.clusters import SIZES, Cib
 from tests.bench.load import CONTENT_TYPE
 from tests.bench.measure import cpu_of_process, exponent, say, status_of_process, table
-from tests.support.programs import (
+from tests.support.harness.programs import (
     Prometheus,
     eventually,
     exporter,
@@ -27,8 +27,9 @@ from tests.support.programs import (
     prometheus_with,
     running,
 )
+from tests.support.paths import ROOT
 
-RULES = sorted((Path(__file__).parents[2] / "deploy" / "prometheus").glob("*.rules.yml"))
+RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.rules.yml"))
 FLEETS = (50, 100, 200)
 NODES = 3
 INTERVAL = 15

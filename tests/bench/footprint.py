@@ -25,8 +25,8 @@ from tests.bench.measure import (
     table,
 )
 from tests.bench.polls import OURS
-from tests.support import see
-from tests.support.programs import eventually, exporter_process, get
+from tests.support.harness import see
+from tests.support.harness.programs import eventually, exporter_process, get
 
 GOALS = {Size(4, 3, 3): 40, Size(300, 8, 32): 150}
 """Resident megabytes."""
@@ -76,8 +76,12 @@ def looks(size: Size, polls: int) -> Iterator[Look]:
             def done() -> int:
                 page = get(f"{base}/metrics", Accept_Encoding="gzip")
                 del page
-                text = get(f"{base}/metrics?name[]=pacemaker_exporter_polls_total").decode()
-                return int(see.series(text)['pacemaker_exporter_polls_total{outcome="success"}'])
+                text = get(f"{base}/metrics?name[]=pacemaker_exporter_source_reads_total").decode()
+                return int(
+                    see.series(text)[
+                        'pacemaker_exporter_source_reads_total{source="status",outcome="success"}'
+                    ]
+                )
 
             for part in range(1, LOOKS + 1):
                 until = polls * part // LOOKS

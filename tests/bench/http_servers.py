@@ -1,6 +1,6 @@
 """HTTP servers for Python, and ours, against nginx serving the same bytes from a file.
 
-    tests/setup.sh bench
+    tools/setup.sh bench
     .venv/bin/python -m pip install aiohttp tornado cheroot
     .venv/bin/python -m tests.bench.http_servers
 
@@ -18,12 +18,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from exporter import crm_mon
-from exporter.state import Observation
+from exporter.cluster.observation import Observation
+from exporter.pacemaker import crm_mon
 from tests.bench.load import CONTENT_TYPE, latency, nginx, publish
 from tests.bench.measure import status_of_process
-from tests.support import see
-from tests.support.programs import eventually, free_port, get, running
+from tests.support.harness import see
+from tests.support.harness.programs import eventually, free_port, get, running
 
 SIZES = {"20 kB": 20_000, "1 MB": 1_000_000}
 SECONDS = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.clusters import SIZES, Cib
 from tests.bench.measure import AS_A_SERVICE, say, table
-from tests.support.programs import (
+from tests.support.harness.programs import (
     eventually,
     exporter_process,
     free_port,
@@ -15,7 +15,7 @@ from tests.support.programs import (
     prometheus_with,
     running,
 )
-from tests.support.see import need
+from tests.support.harness.see import need
 
 _CONFIGURATION = """
 global: {{scrape_interval: 15s, scrape_timeout: 10s}}
@@ -56,7 +56,7 @@ def report(seconds: int = 120, *, probes: bool = True) -> str:
                 up = server.values(f"avg_over_time(up[{seconds}s])", "job")
                 shown = server.values(f"avg_over_time(pacemaker_up[{seconds}s])")
                 took = server.values(
-                    f"max_over_time(pacemaker_exporter_crm_mon_duration_seconds[{seconds}s])"
+                    f"max_over_time(pacemaker_exporter_source_duration_seconds{{source='status'}}[{seconds}s])"
                 )
                 scrape = server.values(f"max_over_time(scrape_duration_seconds[{seconds}s])", "job")
             logged = (directory / "exporter.log").read_text(encoding="utf-8").splitlines()

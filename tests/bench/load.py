@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.programs import eventually, free_port, get, running
-from tests.support.see import need
+from tests.support.harness.programs import eventually, free_port, get, running
+from tests.support.harness.see import need
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SCRIPT = """

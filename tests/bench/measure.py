@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-_UNIT = Path(__file__).parents[2] / "deploy/systemd/pacemaker-bundle-exporter.service"
+from tests.support.paths import ROOT
+
+_UNIT = ROOT / "deploy/systemd/pacemaker-bundle-exporter.service"
 AS_A_SERVICE = dict(re.findall(r"^Environment=(\w+)=(.*)$", _UNIT.read_text("utf-8"), re.MULTILINE))
 """The environment that the exporter is measured in."""
 TICKS = os.sysconf("SC_CLK_TCK")

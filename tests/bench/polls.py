@@ -12,18 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter import crm_mon
-from exporter.__main__ import let_scrapes_through
-from exporter.clock import SystemClock
-from exporter.collectors import Collector
-from exporter.command import SystemCommands
-from exporter.poller import Poller, Site
+from exporter.cluster.selection import Collector
+from exporter.pacemaker import crm_mon
+from exporter.pacemaker.runner import SystemCommands
+from exporter.polling.poller import Poller
+from exporter.runtime.clock import SystemClock
+from exporter.service.program import favour_scrapes
+from exporter.sources.tools import SourceContext, Tools
 from tests.bench.clusters import SIZES, Change, Cib, Size, cibs, observe
 from tests.bench.measure import AS_A_SERVICE, cpu_of_command, say, table
-from tests.support.see import need
+from tests.support.harness.see import need
 
 BARE = ("--output-as=xml", "--inactive")
-OURS = crm_mon.requests(frozenset(Collector))[0]
+OURS = crm_mon.requests(frozenset(Collector))[0].argv(histories=True)
 INTERVAL = 10.0
 GOALS = {Size(4, 3, 3): 1.15, Size(20, 3, 3): 0.95, Size(100, 5, 16): 0.85, Size(300, 8, 32): 0.75}
 GOAL_WITH_PROBES = 1.1
@@ -34,25 +35,25 @@ ROUNDS_WITH_PROBES = {12: 60, 60: 60, 500: 12, 2400: 1}
 
 
 class _Beats(SystemClock):
-    """A clock on which nothing takes time, and the next poll's beat comes when that is made."""
+    """A clock that goes on to the next beat at once: a poll takes its time, a pause takes none."""
 
     def __init__(self) -> None:
-        self._now = super().monotonic()
+        self._skipped = 0.0
 
     def skip(self) -> None:
-        self._now += INTERVAL
+        self._skipped += INTERVAL
 
     def monotonic(self) -> float:
-        return self._now
+        return super().monotonic() + self._skipped
 
 
 def polling() -> None:
     """In a process of its own: poll whenever a line comes, and say the CPU seconds of it."""
-    let_scrapes_through()
+    favour_scrapes()
     clock = _Beats()
     commands = SystemCommands(os.environ, threading.Event())
-    site = Site(commands, crm_node="echo")  # there is no cluster to ask; it prints some name
-    poller = Poller(site, clock, interval=INTERVAL, timeout=600)
+    tools = Tools(commands, crm_node="echo")  # there is no cluster to ask; it prints some name
+    poller = Poller(SourceContext(tools, clock, 600), INTERVAL)
     for _ in sys.stdin:
         before = _cpu_so_far()
         error = poller.poll()

@@ -18,9 +18,9 @@ from tests.bench.clusters import SIZES, Change, Cib, Size, observe
 from tests.bench.load import Latency, latency, nginx, publish, seconds_of_scrapes
 from tests.bench.measure import AS_A_SERVICE, say, table
 from tests.bench.stages import Theirs
-from tests.support.programs import eventually, exporter_process, free_port, get, running
-from tests.support.see import need
-from tests.support.threads import again_and_again
+from tests.support.harness.programs import eventually, exporter_process, free_port, get, running
+from tests.support.harness.see import need
+from tests.support.harness.threads import again_and_again
 
 ENCODINGS = ("identity", "gzip")
 GOALS = {1: 3, 10: 5}

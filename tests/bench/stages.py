@@ -11,18 +11,19 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from exporter import crm_mon
-from exporter.exposition import Format, Page, join, render
-from exporter.families import CLUSTER
-from exporter.history import History
-from exporter.metrics import Kind
-from exporter.state import Observation
-from exporter.xml import Memory, parse_document
+from exporter.cluster.observation import Observation
+from exporter.cluster.role_changes import RoleChanges
+from exporter.judgement.judge import judge
+from exporter.metrics.declaration import Kind
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.text import Format, Page, join, render
+from exporter.pacemaker import crm_mon
+from exporter.pacemaker.xml import ParseCache, parse_document
 from tests.bench.answers import answer
 from tests.bench.clusters import SIZES, Cib, Size, observe
 from tests.bench.measure import cpu_of_command, exponent, medians, say, table
 from tests.bench.polls import BARE
-from tests.support.see import need
+from tests.support.harness.see import need
 
 
 class Theirs:
@@ -30,7 +31,7 @@ class Theirs:
 
     def __init__(self, seen: Observation) -> None:
         """Know what to tell of."""
-        self._seen = seen
+        self._seen = judge(seen)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry need not check."""
@@ -38,7 +39,7 @@ class Theirs:
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families."""
-        for family in CLUSTER:
+        for family in FAMILIES:
             made = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
             metric = made(family.name, family.help, labels=family.labels)
             for part in family.parts(self._seen):
@@ -60,7 +61,7 @@ class Stages:
     rebuild: float
     """The same of a brief answer in which nodes and bundles stand as in the one before."""
     render: float
-    """Snapshot to text."""
+    """Snapshot to text, judged."""
     rerender: float
     """The same when only an attribute of a node changed."""
     rerender_bundles: float
@@ -87,13 +88,13 @@ def stages(size: Size, rounds: int = 7) -> Stages:
         brief = answer(cib, brief=True)
         argv = (need("crm_mon"), *BARE)
         command = statistics.median(cpu_of_command(argv, cib.environment) for _ in range(3))
-    seen = Observation(seen.snapshot, seen.configuration, History().after(seen.snapshot))
+    seen = replace(seen, role_changes=RoleChanges().after(seen.snapshot))
     registry = CollectorRegistry()
     registry.register(Theirs(seen))
-    blocks = render(CLUSTER, seen)
+    blocks = render(FAMILIES, judge(seen))
     text = join(blocks, Format.TEXT)
-    memory = Memory()
-    crm_mon.parse(brief, memory=memory)
+    cache = ParseCache()
+    crm_mon.parse(brief, cache=cache)
     first, *others = seen.snapshot.bundles
     changed = (replace(first, image="another"), *others)
     value = replace(seen, snapshot=replace(seen.snapshot, attributes=()))
@@ -112,10 +113,10 @@ def stages(size: Size, rounds: int = 7) -> Stages:
         (
             partial(parse_document, data, "crm_mon"),
             partial(crm_mon.parse, data),
-            partial(crm_mon.parse, brief, memory=memory),
-            partial(render, CLUSTER, seen),
-            partial(render, CLUSTER, value, blocks),
-            partial(render, CLUSTER, bundle, blocks),
+            partial(crm_mon.parse, brief, cache=cache),
+            lambda: render(FAMILIES, judge(seen)),
+            lambda: render(FAMILIES, judge(value), blocks),
+            lambda: render(FAMILIES, judge(bundle), blocks),
             partial(generate_latest, registry),
             partial(Page.of, blocks),
             partial(bytearray, text),

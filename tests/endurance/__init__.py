@@ -1,1 +1,1 @@
-"""Hours in minutes: a crm_mon that misbehaves at random, bad clients, a clock that jumps."""
+"""Hours of operation in minutes: crm_mon fails at random, clients stall, the clock jumps."""

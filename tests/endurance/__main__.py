@@ -1,4 +1,4 @@
-"""The long storm: crm_mon is started ten thousand times, and what became of the process.
+"""Starts crm_mon ten thousand times in a storm, and reports on the process.
 
 .venv/bin/python -m tests.endurance [POLLS [SEED]]
 """
@@ -13,7 +13,7 @@ from tests.endurance.storm import storm
 
 
 def main() -> int:
-    """Run, print what came of it, and say what is wrong with it."""
+    """Run the storm, print the report and return an exit status."""
     parser = argparse.ArgumentParser(prog="tests.endurance", description=__doc__)
     parser.add_argument("starts", nargs="?", type=int, default=10_000)
     parser.add_argument("seed", nargs="?", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Those who ask the exporter: some as they should, some as badly as they can."""
+"""Clients of the exporter, well-behaved and misbehaving."""
 
 import contextlib
 import gzip
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.support.invariants import impossible
+from tests.support.oracle.invariants import impossible
 
 _HEAD = "GET /metrics HTTP/1.1\r\nHost: x\r\n"
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -22,7 +22,7 @@ _NAMES = ("pacemaker_up", "pacemaker_bundle_replicas", "process_resident_memory_
 
 @dataclass(slots=True)
 class Seen:
-    """What the well-behaved saw."""
+    """What the well-behaved clients got."""
 
     seconds: list[float] = field(default_factory=list)
     """From connecting to the last byte, of each answer."""
@@ -34,17 +34,17 @@ class Seen:
 
 
 class Scraper:
-    """Asks in every way, over a kept connection or a new one, and reads every answer."""
+    """Requests every page, over kept and new connections, and checks every answer."""
 
     def __init__(self, port: int, seed: int, seen: Seen) -> None:
-        """Args: whom to ask, in which order, where to tell what was seen."""
+        """Args: server, source of random order, and where to record results."""
         self._address = ("127.0.0.1", port)
         self._random = random.Random(seed)
         self._seen = seen
         self._kept: http.client.HTTPConnection | None = None
 
     def once(self) -> None:
-        """Ask for something, and check what comes."""
+        """Request one page and check the answer."""
         kind = self._random.choice(("text", "gzip", "openmetrics", "named", "status page"))
         began = time.monotonic()
         try:
@@ -60,7 +60,7 @@ class Scraper:
             self._seen.wrong.append(f"{kind}: {error!r}: {body[:200]!r}")
 
     def close(self) -> None:
-        """Let go of the connection that is kept."""
+        """Close the kept connection."""
         if self._kept:
             self._kept.close()
 
@@ -110,19 +110,19 @@ class Scraper:
 
 
 class Nuisance:
-    """Connects and does not do what a client should; keeps up to so many connections."""
+    """Opens connections and misuses them; keeps a bounded number of them open."""
 
     HELD = 120
 
     def __init__(self, port: int, seed: int) -> None:
-        """Args: whom to bother, and in which order."""
+        """Args: server and source of random order."""
         self._address = ("127.0.0.1", port)
         self._random = random.Random(seed)
         self._held: deque[socket.socket] = deque()
         self.count = 0
 
     def once(self) -> None:
-        """Connect once more; let go of the one that is held for longest."""
+        """Open one more connection; close the oldest if there are too many."""
         self.count += 1
         client = socket.socket()
         client.settimeout(1)
@@ -136,7 +136,7 @@ class Nuisance:
             self._held.popleft().close()
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all connections."""
         for client in self._held:
             client.close()
 

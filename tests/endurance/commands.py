@@ -1,7 +1,7 @@
-"""Pacemaker's commands as shell scripts that do something else at each start, as a plan says.
+"""Pacemaker's commands as shell scripts that follow a plan from start to start.
 
-A script and not tests/support/stand_in.py: that starts a Python, which for ten thousand polls
-would take longer than everything else.
+These are shell scripts: tests/support/harness/stand_in.py starts a Python, which for ten thousand
+polls would take longer than everything else.
 """
 
 import random
@@ -16,8 +16,8 @@ from lxml import etree
 from tests.bench.answers import answer
 from tests.bench.clusters import Cib, Size
 from tests.fuzz.mutate import mutate_bytes
-from tests.support.see import CAPTURES
-from tests.support.stand_in import CIB, HEALTHY
+from tests.support.harness.see import CAPTURES
+from tests.support.harness.stand_in import CIB, HEALTHY
 
 _SCRIPT = """#!/bin/sh
 read -r n <{0}/count
@@ -42,7 +42,7 @@ LAST_CHANGES = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Something that a command does, in some variants."""
+    """One behaviour of a command, in several variants."""
 
     share: float
     """Of all starts."""
@@ -51,10 +51,10 @@ class Kind:
 
 
 class Planned:
-    """A command that follows a plan, and does well when that is at its end."""
+    """A command that follows a plan, and succeeds after its end."""
 
     def __init__(self, directory: Path, name: str, kinds: Mapping[str, Kind], well: str) -> None:
-        """Write what it can do; nothing is planned yet."""
+        """Write the variants; the plan is empty."""
         self.path = directory / name
         self._kinds = kinds
         self._home = directory / f"{name}.d"
@@ -69,7 +69,7 @@ class Planned:
         self.path.chmod(0o755)
 
     def plan(self, starts: int, seed: int) -> None:
-        """From now on everything twice, and then at random, at so many starts."""
+        """Plan every variant twice, then random ones, up to so many starts."""
         begin = self.starts + 100  # it goes on starting meanwhile
         self._last = begin + starts - 1
         source = random.Random(seed)
@@ -81,24 +81,24 @@ class Planned:
             (self._home / "plan" / str(number)).symlink_to(self._body(kind, variant))
 
     def calm(self) -> None:
-        """Do well from now on."""
+        """Succeed from now on."""
         (self._home / "calm").touch()
         self.repair()
 
     @property
     def through(self) -> bool:
-        """All that was planned has happened."""
+        """Whether the plan has ended."""
         return self.starts >= self._last
 
     @property
     def starts(self) -> int:
-        """How often it was started."""
+        """Number of starts."""
         while not (text := (self._home / "count").read_text(encoding="utf-8")):
             pass  # just being written
         return int(text) - 1
 
     def repair(self) -> None:
-        """Be executable."""
+        """Make the command executable again."""
         self.path.chmod(0o755)
 
     def _body(self, kind: str, number: int) -> Path:
@@ -106,7 +106,7 @@ class Planned:
 
 
 def crm_mon(directory: Path, seed: int) -> Planned:
-    """What the real ones of eight versions print, and everything that may go wrong."""
+    """Prints the answers of eight real versions, and fails in every known way."""
     source = random.Random(seed)
     saved = directory / "answers"
     saved.mkdir()
@@ -165,7 +165,7 @@ def crm_mon(directory: Path, seed: int) -> Planned:
 
 
 def cibadmin(directory: Path) -> Planned:
-    """Well most often."""
+    """Succeeds most of the time."""
     some = shlex.quote(str(CIB))
     kinds = {
         "good": Kind(80, [f"exec cat {some}"]),
@@ -179,13 +179,13 @@ def cibadmin(directory: Path) -> Planned:
 
 
 def crm_node(directory: Path) -> Planned:
-    """Well, or now and then not at all: then it is asked again after a minute."""
+    """Succeeds or fails; the exporter asks it again after a minute."""
     kinds = {"good": Kind(50, ["echo controller-0"]), "status": Kind(1, ["exit 1"])}
     return Planned(directory, "crm_node", kinds, "echo controller-0")
 
 
 def _ill_formed(data: bytes, source: random.Random) -> bytes:
-    """Break it until it is no XML. XML that says what cannot be is what tests/fuzz is for."""
+    """Mutate it until it is ill-formed. tests/fuzz covers well-formed nonsense."""
     while True:
         try:
             etree.fromstring(data)

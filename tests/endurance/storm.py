@@ -1,4 +1,4 @@
-"""The exporter in a storm: its commands, its clients and its clock do what they want."""
+"""The exporter while commands, clients and the clock misbehave at random."""
 
 import contextlib
 import math
@@ -13,9 +13,9 @@ from pathlib import Path
 from tests.bench.measure import descriptors_of_process, status_of_process, table
 from tests.endurance import commands
 from tests.endurance.clients import Nuisance, Scraper, Seen
-from tests.support.programs import eventually, exporter, exporter_process, get
-from tests.support.see import series
-from tests.support.threads import again_and_again
+from tests.support.harness.programs import eventually, exporter, exporter_process, get
+from tests.support.harness.see import READS, reads
+from tests.support.harness.threads import again_and_again
 
 TIMEOUT = 1.5
 """Seconds that a crm_mon gets. What blocks scrapes while it hangs would take them as long."""
@@ -33,10 +33,10 @@ _REPAIR_AFTER = 0.5
 
 
 class Jumpy:
-    """The wall clock of the exporter; the monotonic one is left alone, as by whoever sets it."""
+    """Moves the exporter's wall clock and leaves its monotonic clock alone."""
 
     def __init__(self, directory: Path, seed: int) -> None:
-        """Begin with the true time."""
+        """Start with the true time."""
         self._file = directory / "clock"
         self._random = random.Random(seed)
         self.jumps = 0
@@ -44,25 +44,25 @@ class Jumpy:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the process needs."""
+        """Environment variables of the process."""
         site = Path(__file__).parent / "site"
         return {"PYTHONPATH": str(site), "WALL_CLOCK_OFFSET": str(self._file)}
 
     def to(self, offset: int) -> None:
-        """Be so many seconds ahead."""
+        """Set the clock so many seconds ahead."""
         new = self._file.with_suffix(".new")
         new.write_text(str(offset), encoding="utf-8")
         new.replace(self._file)
 
     def jump(self) -> None:
-        """Jump somewhere."""
+        """Set the clock to a random offset."""
         self.jumps += 1
         self.to(self._random.choice(JUMPS))
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """At the process, after so many polls."""
+    """A sample of the process after so many polls."""
 
     polls: int
     resident: float
@@ -75,7 +75,7 @@ class Look:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a storm."""
+    """The results of a storm."""
 
     before: Look
     calm: Seen
@@ -99,7 +99,7 @@ class Report:
 
     @property
     def recovered(self) -> bool:
-        """Whether it says the same as who has just started, and holds no more than before."""
+        """Whether its page equals that of a fresh exporter, with no more resources than before."""
         now = self.after
         return (
             self.page == self.fresh
@@ -110,7 +110,7 @@ class Report:
 
     @property
     def polls(self) -> int:
-        """How many there were."""
+        """Number of polls."""
         return int(sum(self.outcomes.values()))
 
     def resident(self, start: float, end: float) -> float:
@@ -120,7 +120,7 @@ class Report:
         return statistics.median(look.resident for look in looks)
 
     def tables(self) -> str:
-        """For people."""
+        """Return the report as tables."""
         heads = ("polls", "resident MB", "descriptors", "threads", "children", "zombies")
         step = max(1, len(self.looks) // 12)
         assert self.after
@@ -148,28 +148,36 @@ class Report:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that this share does not exceed."""
+    """Return the value at this share of the sorted values."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def look(pid: int, polls: int) -> Look:
     """Look at a process, and at the children of all of its threads."""
-    children: list[str] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # a thread may end
-            children += (task / "children").read_text(encoding="utf-8").split()
+    children = _children(pid)
     return Look(
         polls,
         status_of_process(pid, "VmRSS") / 1024,
         descriptors_of_process(pid),
         status_of_process(pid, "Threads"),
-        len(children),
+        # The kernel lists them thread by thread, while some end and others start: the first list
+        # may hold children that never lived at the same time.
+        len(children & _children(pid)),
         sum(map(_stays_zombie, children)),
     )
 
 
+def _children(pid: int) -> set[str]:
+    """Return the children that the threads of a process have, one thread after the other."""
+    children: set[str] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end
+            children |= set((task / "children").read_text(encoding="utf-8").split())
+    return children
+
+
 def _stays_zombie(pid: str) -> bool:
-    """Whether nobody reaps it: each is one for a moment."""
+    """Whether a zombie remains; each child is one for a moment."""
     for pause in (0.0, 0.1):
         time.sleep(pause)
         try:
@@ -182,7 +190,7 @@ def _stays_zombie(pid: str) -> bool:
 
 
 def storm(directory: Path, starts: int, seed: int) -> Report:
-    """Start crm_mon so many times in a storm, then let all be well again."""
+    """Start crm_mon so many times in a storm, then calm everything."""
     crm_mon = commands.crm_mon(directory, seed)
     cibadmin, crm_node = commands.cibadmin(directory), commands.crm_node(directory)
     planned = (crm_mon, cibadmin, crm_node)
@@ -229,7 +237,7 @@ def _weather(
     seed: int,
     seconds: float,
 ) -> None:
-    """All of it at once, until crm_mon did all that was planned; so many seconds at most."""
+    """Run everything at once until the plan of crm_mon ends, within a time limit."""
     port = int(base.rpartition(":")[2])
     nuisance = Nuisance(port, seed)
     with contextlib.ExitStack() as stack:
@@ -260,8 +268,7 @@ def _scrapers(port: int, seed: int, seen: Seen) -> Iterator[None]:
 
 
 def _outcomes(base: str) -> dict[str, float]:
-    page = get(f"{base}/metrics?name[]=pacemaker_exporter_polls_total", timeout=60).decode()
-    return {name.split('"')[1]: value for name, value in series(page).items()}
+    return dict(reads(get(f"{base}/metrics?name[]={READS}", timeout=60).decode()))
 
 
 def _polls(base: str) -> int:
@@ -269,7 +276,7 @@ def _polls(base: str) -> int:
 
 
 def _cluster(base: str) -> list[str]:
-    """What is a function of what crm_mon and cibadmin say, and of nothing before."""
+    """Return the series that depend only on the current answers of crm_mon and cibadmin."""
     lines = get(f"{base}/metrics").decode().splitlines()
     own = ("pacemaker_exporter_", "process_", "python_")
     return [line for line in lines if not line.startswith(("#", *own)) and "_total{" not in line]

@@ -1,4 +1,4 @@
-"""The storm of `make endurance`, shorter; clocks that jump and zones, one at a time."""
+"""A short storm of `make endurance`, and clock jumps and time zones separately."""
 
 import os
 import subprocess
@@ -11,9 +11,9 @@ import pytest
 
 from tests.endurance.checks import complaints
 from tests.endurance.storm import JUMPS, Jumpy, storm
-from tests.support.programs import eventually, exporter, get
-from tests.support.see import CAPTURES, series
-from tests.support.stand_in import HEALTHY
+from tests.support.harness.programs import eventually, exporter, get
+from tests.support.harness.see import CAPTURES, series
+from tests.support.harness.stand_in import HEALTHY
 
 pytestmark = pytest.mark.endurance
 
@@ -21,13 +21,13 @@ LAST_CHANGE = "pacemaker_cluster_last_change_timestamp_seconds"
 POLLED = "pacemaker_exporter_last_poll_timestamp_seconds"
 
 
-def test_a_storm_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_storm_leaves_no_process_file_or_memory_behind(tmp_path: Path) -> None:
     report = storm(tmp_path, 1000, seed=1)
     print(report.tables())
     assert list(complaints(report)) == []
 
 
-def test_the_wall_clock_jumps_and_nothing_is_withdrawn(tmp_path: Path) -> None:
+def test_wall_clock_jump_withdraws_no_data(tmp_path: Path) -> None:
     clock = Jumpy(tmp_path, 0)
     command = tmp_path / "crm_mon"
     command.write_text(f"#!/bin/sh\nexec cat {HEALTHY}\n", encoding="utf-8")
@@ -55,7 +55,7 @@ def test_the_wall_clock_jumps_and_nothing_is_withdrawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "zone", ["UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati", "Europe/Berlin"]
 )
-def test_only_a_time_without_a_zone_goes_by_the_zone_of_the_host(zone: str) -> None:
+def test_only_times_without_offset_depend_on_the_zone_of_the_host(zone: str) -> None:
     def once(zone: str) -> dict[str, float]:
         capture = CAPTURES / "live-2.1.5" / "03b-galera-replica-failed.xml"
         argv = [sys.executable, "-m", "exporter", "--once", f"--from-file={capture}"]

@@ -1,1 +1,1 @@
-"""Looking for input that the exporter cannot stand: `make fuzz`, or CONTRIBUTING.md."""
+"""Fuzzing of the parsers: `make fuzz`."""

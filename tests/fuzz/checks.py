@@ -1,12 +1,11 @@
-"""What must hold for any input whatever: PollError, or a page that Prometheus takes."""
+"""Checks for any input: it gives a failure, or a page that Prometheus accepts."""
 
 import math
 import re
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,22 +14,17 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter import cib, crm_mon
-from exporter.errors import PollError
-from exporter.exposition import EOF, Format, join, render
-from exporter.families import CLUSTER
-from exporter.metrics import Kind
-from exporter.model import (
-    Bundle,
-    Cluster,
-    Configuration,
-    Node,
-    Replica,
-    Resource,
-    Role,
-    Snapshot,
-)
-from exporter.state import Observation
+from exporter.cluster.configuration import Configuration
+from exporter.cluster.model import Bundle, Cluster, Node, Replica, Resource, Role, Snapshot
+from exporter.cluster.observation import Observation
+from exporter.cluster.outcome import Failure
+from exporter.judgement.judge import judge
+from exporter.metrics.declaration import Kind
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.text import EOF, Format, join, render
+from exporter.pacemaker import cib, crm_mon
+from exporter.pacemaker.runner import Completed
+from exporter.report.secrets import without_secrets
 
 Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -44,35 +38,34 @@ def check(data: bytes) -> list[Observation]:
     """Check an input as the output of crm_mon, and as that of cibadmin; return what was accepted.
 
     Raises:
-        AssertionError: something does not hold.
-        Exception: what only PollError may be.
+        AssertionError: a check fails.
+        Exception: a reader raised an unexpected one.
 
     """
     accepted = []
-    snapshot = _read(crm_mon.parse, data)
+    snapshot = _good(crm_mon.read(Completed(("crm_mon",), 0, data, "")))
     if snapshot is not None:
         accepted.append(Observation(snapshot, attribute_names=_EVERY_NAME))
-    configuration = _read(cib.parse, data)
+    said = Completed(("cibadmin",), 0, data, "")
+    configuration = _good(cib.read(said))
     if configuration is not None:
         accepted.append(Observation(_of_these_bundles(configuration), configuration))
         for bundle in configuration.bundles:
-            details = _read(partial(cib.parse_bundle, bundle_id=bundle), data)
+            details = _good(cib.read_bundle(said, bundle))
             if details is not None:
-                cib.without_secrets(details)
+                without_secrets(details)
     for seen in accepted:
         check_page(seen)
     return accepted
 
 
-def _read(parse: Callable[[bytes], Read], data: bytes) -> Read | None:
-    try:
-        return parse(data)
-    except PollError as error:
-        message = str(error)
-        assert message, "an error that says nothing"
-        assert len(message.splitlines()) == 1, f"an error of several lines: {message!r}"
-        message.encode()  # it is logged
-        return None
+def _good(found: Read | Failure) -> Read | None:
+    if not isinstance(found, Failure):
+        return found
+    assert found.message, "an error that says nothing"
+    assert len(found.message.splitlines()) == 1, f"an error of several lines: {found.message!r}"
+    found.message.encode()  # it is logged
+    return None
 
 
 def _of_these_bundles(configuration: Configuration) -> Snapshot:
@@ -93,11 +86,11 @@ def _of_these_bundles(configuration: Configuration) -> Snapshot:
 
 def page(seen: Observation, form: Format = Format.TEXT) -> str:
     """The cluster families in a format, as a whole page."""
-    return (join(render(CLUSTER, seen), form) + EOF[form]).decode()
+    return (join(render(FAMILIES, judge(seen)), form) + EOF[form]).decode()
 
 
 def check_page(seen: Observation) -> None:
-    """Check that both formats read back as what the families said, and that this makes sense."""
+    """Check that both formats parse back to the rendered samples, and that these are plausible."""
     expected = _declared(seen)
     for form in Format:
         assert _parsed(page(seen, form), form) == expected
@@ -108,8 +101,9 @@ def check_page(seen: Observation) -> None:
 
 def _declared(seen: Observation) -> Series:
     found = {}
-    for family in CLUSTER:
-        samples = [s for part in family.parts(seen) for s in family.collect(part).items()]
+    judgement = judge(seen)
+    for family in FAMILIES:
+        samples = [s for part in family.parts(judgement) for s in family.collect(part).items()]
         for values, value in samples:
             key = family.name, frozenset(zip(family.labels, values, strict=True))
             assert key not in found, key
@@ -136,7 +130,7 @@ def _parsed(text: str, form: Format) -> Series:
 
 
 def _check_bundles(series: Series) -> None:
-    """What operators count on, however odd the cluster."""
+    """Check relations between metrics that hold for every cluster."""
     counts: dict[tuple[str, str], float] = defaultdict(float)
     for (name, labels), value in series.items():
         if name.startswith("pacemaker_bundle_"):
@@ -160,7 +154,7 @@ _SAMPLE = re.compile(r"^([^#].*)$", re.MULTILINE)
 
 
 def complaints_of_promtool(seen: Observation, promtool: str) -> Iterator[str]:
-    """What Prometheus' own parsers, in promtool, have against a page in either format."""
+    """Yield the complaints of promtool about a page in either format."""
     with tempfile.TemporaryDirectory() as directory:
         # It takes OpenMetrics only to make blocks of it, and then only with timestamps.
         file = Path(directory, "page")

@@ -5,7 +5,7 @@
     DIRECTORY               keeps there what reached new code, to go on from
 
 Inputs that fail are written to build/fuzz/; those worth keeping, made small, belong into
-tests/fuzz/regressions/, where tests/test_fuzz_regressions.py runs them.
+tests/fuzz/regressions/, where tests/pacemaker/test_fuzz_regressions.py runs them.
 """
 
 import importlib.util

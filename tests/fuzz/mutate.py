@@ -1,4 +1,4 @@
-"""Changes XML here and there, so that it stays XML, most often, and means something else."""
+"""Mutates XML, most often into other well-formed XML."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -62,7 +62,7 @@ _MANY = 1000
 
 
 def mutate(data: bytes, random: Random) -> bytes:
-    """Change a document in a few places; what is no XML, and now and then what is, as bytes."""
+    """Change a document in a few places; ill-formed input, and some well-formed, as bytes."""
     try:
         root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
     except (etree.XMLSyntaxError, ValueError):
@@ -75,7 +75,7 @@ def mutate(data: bytes, random: Random) -> bytes:
 
 
 def mutate_bytes(data: bytes, random: Random) -> bytes:
-    """Cut off, cut out, repeat or overwrite."""
+    """Truncate, delete, repeat or overwrite bytes."""
     start, end = sorted((random.randint(0, len(data)), random.randint(0, len(data))))
     match random.randrange(4):
         case 0:
@@ -97,7 +97,7 @@ def _change_value(element: etree._Element, _: Sequence[etree._Element], random: 
 def _take_value(
     element: etree._Element, elements: Sequence[etree._Element], random: Random
 ) -> None:
-    """Give an attribute the value of the same, or any other, elsewhere."""
+    """Copy the value of an attribute from elsewhere."""
     other = random.choice(elements)
     if element.attrib and other.attrib:
         name = random.choice(element.keys())
@@ -147,7 +147,7 @@ def _add_text(element: etree._Element, _: Sequence[etree._Element], random: Rand
 
 
 def _duplicate(element: etree._Element, elements: Sequence[etree._Element], random: Random) -> None:
-    """Put a copy anywhere, most often beside the original."""
+    """Insert a copy, most often beside the original."""
     parent = element.getparent()
     if parent is None or not random.randrange(4):
         parent = random.choice(elements)
@@ -162,7 +162,7 @@ def _reorder(element: etree._Element, _: Sequence[etree._Element], random: Rando
 
 
 def _nest(element: etree._Element, _: Sequence[etree._Element], random: Random) -> None:
-    """Wrap it, at times deeply."""
+    """Wrap the element, sometimes deeply."""
     parent = element.getparent()
     if parent is None:
         return

@@ -1,8 +1,8 @@
-"""What fuzzing starts from: real captures, and small documents with all that those lack."""
+"""Seeds of fuzzing: real captures, and small documents with what those lack."""
 
 from collections.abc import Iterator
 
-from exporter.model import (
+from exporter.cluster.model import (
     Ban,
     Bundle,
     Cluster,
@@ -19,15 +19,15 @@ from exporter.model import (
     Snapshot,
     Ticket,
 )
-from tests.support import see
-from tests.support.writer import Flavour, write
+from tests.support.harness import see
+from tests.support.model.writer import Flavour, write
 
 _CAPTURED = (
     *(see.CAPTURES / "2.1.5").glob("*.xml"),
     *see.CAPTURES.glob("*/e02-promoted*.xml"),
     *see.CAPTURES.glob("*/e1[269]-*.xml"),
     *(see.CAPTURES / "live-2.1.5").glob("1[345]*.xml"),
-    see.CAPTURES.parents[1] / "exporter" / "demo" / "cib.xml",
+    see.CAPTURES.parents[1] / "exporter" / "pacemaker" / "demo" / "cib.xml",
 )
 
 _CIB = b"""<cib><configuration>
@@ -50,7 +50,7 @@ _CIB = b"""<cib><configuration>
 
 def _everything() -> Snapshot:
     host = Node("n1", "1", NodeType.MEMBER, online=True, health="green")
-    guest = Node("b-0", "b-0", NodeType.GUEST, online=True)
+    guest = Node("b-0", "b-0", NodeType.GUEST, online=True, resource="b-podman-0")
 
     def resource(name: str, agent: str, role: Role, *nodes: Node) -> Resource:
         return Resource(name, f"ocf:{agent}", role, active=bool(nodes), nodes=nodes)

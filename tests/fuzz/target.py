@@ -1,4 +1,4 @@
-"""What libFuzzer runs, in a process of its own: `python -m tests.fuzz.crm_mon` starts it."""
+"""The target of libFuzzer; tests/fuzz/crm_mon.py starts it in its own process."""
 
 import importlib
 import os

@@ -1,1 +1,1 @@
-"""Breaks the exporter's code in one place at a time, to see which test notices."""
+"""Breaks the code in one place at a time to find missing tests."""

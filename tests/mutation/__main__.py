@@ -28,15 +28,22 @@ from lxml import etree  # noqa: F401
 
 from tests.bench.measure import say
 from tests.mutation.mutants import Mutant, mutant, places
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
-MODULES = ("crm_mon", "cib", "xml", "model", "families", "history", "poller", "state")
-QUICK = (
-    *("crm_mon", "captures", "cib", "history", "metrics", "poller", "watcher", "around_bundles"),
-    *("fuzz_regressions", "show", "web", "docs"),
+MODULES = (
+    *("pacemaker/crm_mon", "pacemaker/cib", "pacemaker/xml", "cluster/model"),
+    *("cluster/role_changes", "metrics/families", "polling/poller", "polling/state"),
 )
-SLOW = ("states", "watcher", "show", "crm_mon_request", "explain", "status_page")
-BY_THE_CLOCK = "tests/test_crm_mon_request.py::test_an_old_crm_mon_that_hangs_is_given_one_timeout"
+QUICK = (
+    *("pacemaker/crm_mon", "pacemaker/captures", "pacemaker/cib", "pacemaker/around_bundles"),
+    *("pacemaker/fuzz_regressions", "cluster/role_changes", "metrics/declaration"),
+    *("polling/poller", "sources/status", "cli/show", "web/app", "docs"),
+)
+SLOW = (
+    *("metrics/states", "sources/status", "cli/show", "pacemaker/crm_mon_request"),
+    *("judgement/problems", "web/status_page"),
+)
+BY_THE_CLOCK = "tests/pacemaker/test_crm_mon_request.py::test_hanging_old_crm_mon_gets_one_timeout"
 """Fails at times on a machine that is as busy as this makes it."""
 TIMEOUT = 240
 """Seconds; a mutant may well loop for ever."""
@@ -101,7 +108,7 @@ def _survivors(
 def _passes(copy: Path, module: str, changed: Mutant, tests: Callable[[Path], int]) -> bool:
     path = copy / "exporter" / f"{module}.py"
     source = path.read_text(encoding="utf-8")
-    for bytecode in path.parent.glob(f"__pycache__/{module}.*"):
+    for bytecode in path.parent.glob(f"__pycache__/{path.stem}.*"):
         bytecode.unlink()  # it goes by the file's size and second
     path.write_text(changed.text, encoding="utf-8")
     try:
@@ -110,8 +117,13 @@ def _passes(copy: Path, module: str, changed: Mutant, tests: Callable[[Path], in
         path.write_text(source, encoding="utf-8")
 
 
+def _file(name: str) -> str:
+    package, _, subject = name.rpartition("/")
+    return str(Path("tests", package, f"test_{subject}.py"))
+
+
 def _quick(copy: Path, *, write_bytecode: bool = False) -> int:
-    words = ["-m", "not real", *(f"tests/test_{name}.py" for name in QUICK)]
+    words = ["-m", "not real", *map(_file, QUICK)]
     return _run(copy, words, write_bytecode=write_bytecode)
 
 
@@ -121,7 +133,7 @@ def _slow(copy: Path, *, write_bytecode: bool = False) -> int:
         "not browser",
         "--deselect",
         BY_THE_CLOCK,
-        *(f"tests/test_{name}.py" for name in SLOW),
+        *map(_file, SLOW),
     ]
     return _run(copy, words, write_bytecode=write_bytecode)
 

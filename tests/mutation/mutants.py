@@ -29,7 +29,7 @@ _CORE = (
 
 
 class ReplaceText(Operator):  # type: ignore[misc]  # Cosmic Ray has no types
-    """Another text: what is read from XML, printed or logged goes by a wrong name."""
+    """Changes a text, such as the name of an XML attribute."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - parso's
         """Texts, and the constant parts of f-strings, but for docstrings."""
@@ -38,14 +38,14 @@ class ReplaceText(Operator):  # type: ignore[misc]  # Cosmic Ray has no types
             yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:  # noqa: ANN401 - parso's
-        """Put something before its end, which keeps prefix and quotes."""
+        """Insert a character before the closing quote."""
         end = 0 if node.type == "fstring_string" else 3 if node.value[-3:] in {'"""', "'''"} else 1
         node.value = f"{node.value[: len(node.value) - end]}XX{node.value[len(node.value) - end :]}"
         return node
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
-        """What it does."""
+        """Examples for the documentation of Cosmic Ray."""
         return (Example('x = "a"', 'x = "aXX"'),)
 
 
@@ -86,7 +86,7 @@ def places(source: str) -> list[Place]:
 
 
 def mutant(source: str, place: Place) -> Mutant | None:
-    """Change it there; None where that makes no other program."""
+    """Return the changed source, or None if the program stays the same."""
     text = mutate_code(source, _OPERATORS[place.operator], place.occurrence)
     if text is None or text == source:
         return None

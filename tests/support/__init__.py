@@ -1,1 +1,1 @@
-"""What the tests share: clusters to look at, and the tools to make them."""
+"""What the tests share: models of clusters, oracles, and a harness for programs."""

@@ -1,7 +1,7 @@
 """Sets the wall clock of a Python wrong by the seconds in a file, from its start.
 
-Not faketime: with that of Debian 12 (0.9.10) every time.sleep of Python 3.11 fails, which waits
-for a moment of the monotonic clock.
+Not faketime, which costs each reading of the clock a system call and each command its start;
+tests/runtime/test_clock.py has that.
 """
 
 import os

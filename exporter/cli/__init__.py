@@ -1,0 +1,1 @@
+"""The command line: flags, `show`, and output to a terminal."""

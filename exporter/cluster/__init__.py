@@ -1,0 +1,1 @@
+"""The model of a cluster, one observation of it, and role changes over time."""

@@ -1,0 +1,76 @@
+"""All that one poll knows of the cluster."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from exporter.cluster.configuration import BundleConfiguration, Configuration
+from exporter.cluster.model import Ban, NodeType, Snapshot
+from exporter.cluster.role_changes import RoleChanges
+from exporter.cluster.selection import Selection
+
+Fact = TypeVar("Fact")
+
+
+class Origin(StrEnum):
+    """Where an observation comes from."""
+
+    CLUSTER = "cluster"
+    DEMO = "demo"
+    FILE = "file"
+    """A saved output of crm_mon: its age and the CIB are unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that one poll knows of the cluster: input of metrics, `show`, JSON and status page."""
+
+    snapshot: Snapshot
+    configuration: Configuration | None = None
+    """None until the CIB could be read."""
+    local_node: str = ""
+    """Name of this node in the cluster; empty while unknown."""
+    configuration_current: bool = False
+    """Whether the configuration is that of the CIB as it is now. If the CIB cannot be read after a
+    change, the configuration before it is kept, because most of it still holds."""
+    role_changes: RoleChanges = field(default_factory=RoleChanges)
+    attribute_names: re.Pattern[str] = Selection().attribute_names
+    """Node attributes are exported if their whole name matches."""
+    facts: Mapping[type, Any] = field(default_factory=dict)
+    """The facts of additional sources, by type."""
+    origin: Origin = Origin.CLUSTER
+    taken: float | None = field(default=None, compare=False)
+    """When crm_mon was started, in seconds since the epoch; None for a saved output.
+
+    Equality ignores it: two observations are equal if they say the same about the cluster."""
+
+    def fact(self, kind: type[Fact]) -> Fact | None:
+        """Return the fact of an additional source; None while there is none."""
+        found: Fact | None = self.facts.get(kind)
+        return found
+
+    @property
+    def configuration_or_empty(self) -> Configuration:
+        """The configuration; empty while the CIB could not be read."""
+        return self.configuration or Configuration()
+
+    @property
+    def bundles_configured(self) -> Mapping[str, BundleConfiguration]:
+        """Settings in the CIB of the bundles that crm_mon lists, in the order of crm_mon."""
+        known = self.configuration_or_empty.bundles
+        return {b.id: known[b.id] for b in self.snapshot.bundles if b.id in known}
+
+    @property
+    def constraints(self) -> tuple[Ban, ...]:
+        """All negative location constraints, and the positive ones that a move left behind."""
+        return (*self.snapshot.bans, *self.configuration_or_empty.preferences)
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Maintenance mode is on, or every member and remote node is in maintenance."""
+        nodes = [n for n in self.snapshot.nodes if n.type in {NodeType.MEMBER, NodeType.REMOTE}]
+        return bool(self.snapshot.cluster.maintenance_mode) or (
+            bool(nodes) and all(node.maintenance for node in nodes)
+        )

@@ -1,0 +1,27 @@
+"""The optional parts of crm_mon's answer."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Collector(StrEnum):
+    """An optional part: if it is off, crm_mon is not asked for it and its metrics are absent."""
+
+    RESOURCES = "resources"
+    """Resources outside bundles."""
+    FAILURES = "failures"
+    """Fail-counts, migration thresholds and failed actions."""
+    FENCING = "fencing"
+    BANS = "bans"
+    TICKETS = "tickets"
+    NODE_ATTRIBUTES = "node-attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The optional parts to collect. Bundles, cluster and nodes are always collected."""
+
+    collectors: frozenset[Collector] = frozenset(Collector)
+    attribute_names: re.Pattern[str] = re.compile("pingd")
+    """Node attributes are exported if their whole name matches."""

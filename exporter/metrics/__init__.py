@@ -1,0 +1,1 @@
+"""The metric families, how they are declared, and their text formats."""

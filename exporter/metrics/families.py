@@ -1,0 +1,26 @@
+"""All metric families about the cluster, in the order of the page."""
+
+from exporter.judgement.judge import Judgement
+from exporter.metrics.attributes import NODE_ATTRIBUTES
+from exporter.metrics.bundles import BUNDLES
+from exporter.metrics.cluster import CLUSTER
+from exporter.metrics.constraints import CONSTRAINTS
+from exporter.metrics.declaration import Family, combine
+from exporter.metrics.failures import FAILURES
+from exporter.metrics.fencing import FENCING_HISTORY
+from exporter.metrics.nodes import NODES
+from exporter.metrics.replicas import REPLICAS
+from exporter.metrics.resources import RESOURCES
+
+FAMILIES: tuple[Family[Judgement], ...] = combine(
+    BUNDLES,
+    REPLICAS,
+    CLUSTER,
+    NODES,
+    RESOURCES,
+    FAILURES,
+    FENCING_HISTORY,
+    CONSTRAINTS,
+    NODE_ATTRIBUTES,
+)
+"""Rendered at the polls that bring a change; withdrawn with the judgement.observation."""

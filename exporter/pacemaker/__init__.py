@@ -1,0 +1,1 @@
+"""Runs Pacemaker's commands and parses their output."""

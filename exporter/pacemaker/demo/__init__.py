@@ -1,0 +1,71 @@
+"""A demonstration cluster: replays answers of a real crm_mon in a loop, with current times.
+
+tools/demo.py created the frames with crm_mon 2.1.5 from CIBs of this project.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import PurePath
+
+from exporter.pacemaker.runner import Completed
+from exporter.runtime.clock import Clock
+
+LOCAL_NODE = "controller-0"
+_CTIME = "%a %b %d %H:%M:%S %Y"
+_ISO = "%Y-%m-%d %H:%M:%SZ"
+_TIME = re.compile(
+    rb"(|last_change time=)"
+    rb'"([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}|[\d-]{10} [\d:]{8}Z)"'
+)
+
+
+class DemoCommands:
+    """Replaces the command runner: answers for crm_mon, cibadmin and crm_node."""
+
+    def __init__(self, clock: Clock, into: float = 0) -> None:
+        """Args: the clock; where in the loop to start, in seconds."""
+        self._clock = clock
+        self._files = resources.files(__name__)
+        timeline = json.loads(self._files.joinpath("timeline.json").read_bytes())
+        self._base: int = timeline["base"]
+        self._loop: int = timeline["loop_seconds"]
+        self._frames: list[dict[str, str]] = timeline["frames"]
+        self._began = clock.monotonic() - into % self._loop
+        self._began_at = int(clock.time() - into % self._loop)
+
+    def run(self, argv: Sequence[str], timeout: float) -> Completed:
+        """Return the answer of the command at this point of the loop."""
+        del timeout  # returns at once
+        command = PurePath(argv[0]).name
+        loops, offset = divmod(int(self._clock.monotonic() - self._began), self._loop)
+        frame = [frame for frame in self._frames if int(frame["at"]) <= offset][-1]
+        if command == "crm_node":
+            answer = LOCAL_NODE.encode()
+        elif command == "cibadmin":
+            answer = self._read(frame.get("cib", "cib.xml"))
+        else:
+            shift = self._began_at + loops * self._loop - self._base
+            answer = _shifted(self._read(frame["file"]), shift)
+        return Completed(tuple(argv), 0, answer, "")
+
+    def _read(self, name: str) -> bytes:
+        return self._files.joinpath(name).read_bytes()
+
+
+def _shifted(xml: bytes, seconds: int) -> bytes:
+    """Shift every time in an answer that was created with TZ=UTC."""
+
+    def move(match: re.Match[bytes]) -> bytes:
+        change, text = match.group(1), match.group(2).decode()
+        form = _CTIME if text[0].isalpha() else _ISO
+        original = datetime.strptime(text, form).replace(tzinfo=UTC)
+        moved = original + timedelta(seconds=seconds)
+        if change:
+            # The CIB has local time of the node that made the change; here, of this machine.
+            moved = moved.astimezone()
+        return change + b'"' + moved.strftime(form).encode() + b'"'
+
+    return _TIME.sub(move, xml)

@@ -1,0 +1,1 @@
+"""The loop that runs the sources and publishes the result."""

@@ -1,0 +1,1 @@
+"""The cluster as tables of words and as data for JSON."""

@@ -1,0 +1,1 @@
+"""Clock, logging, threads and memory, used by all other packages."""

@@ -1,0 +1,1 @@
+"""The sources: each reads one thing about the cluster when it is due."""

@@ -1,0 +1,1 @@
+"""Access control: TLS, users, rate limits, and reloading them."""

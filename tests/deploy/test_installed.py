@@ -1,0 +1,409 @@
+"""The Debian package on a clean machine, with a real systemd and a real Pacemaker of one node."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from tests.support.harness import see
+from tests.support.harness.certificates import Pki, serve
+from tests.support.harness.machine import UNIT, Machine, booted, clean_root, package
+from tests.support.harness.programs import eventually
+from tests.support.oracle.packaged import links, shared
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.package
+
+NAME = "pacemaker-bundle-exporter"
+SUCCESSES = 'pacemaker_exporter_source_reads_total{source="status",outcome="success"}'
+HALF_A_SECOND = "--poll.interval=500ms"
+POLLS_OF_A_DAY = 24 * 60 * 6
+ANSIBLE = ROOT / "deploy" / "ansible"
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with clean_root(package()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def machine(root: Path) -> Iterator[Machine]:
+    with booted(root) as found:
+        found.wait_until("pacemaker_view_dc", 1, 120)
+        yield found
+
+
+def _files(*directories: Path) -> set[Path]:
+    return {
+        path.relative_to(ROOT)
+        for directory in directories
+        for path in directory.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _to_install() -> set[Path]:
+    """Return the files that are installed beside the program, such as rules and runbooks."""
+    found = _files(*shared())
+    assert len(found) > 90
+    return found
+
+
+def test_wheel_has_every_file() -> None:
+    (wheel,) = package().parent.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = {name.partition(".data/data/share/")[2] for name in opened.namelist()}
+    assert {f"{NAME}/{path}" for path in _to_install()} == {
+        name for name in names if name.startswith(f"{NAME}/")
+    }
+    assert {f"man/man1/{NAME}.1", f"bash-completion/completions/{NAME}"} <= names
+    assert {f"zsh/site-functions/_{NAME}", f"fish/vendor_completions.d/{NAME}.fish"} <= names
+
+
+def test_sdist_has_every_file() -> None:
+    (sdist,) = package().parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as opened:
+        names = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
+    more = ("exporter/REVISION", "tests/deploy/test_installed.py", "SECURITY.md", "constraints.txt")
+    assert _files(ROOT / "deploy", ROOT / "grafana") | {Path(name) for name in more} <= names
+
+
+def test_debian_package_has_every_file(root: Path) -> None:
+    share = root / "usr" / "share" / NAME
+    found = {path.relative_to(share) for path in share.rglob("*") if path.is_file()}
+    assert found == _to_install()
+
+
+def test_links_in_the_documents_of_the_debian_package_resolve(root: Path) -> None:
+    documents = sorted((root / "usr" / "share" / "doc" / NAME).rglob("*.md"))
+    assert "README.md" in {path.name for path in documents}
+    for document in documents:
+        for link in links(document):
+            assert link.exists(), link
+
+
+def test_lintian_reports_no_problem() -> None:
+    found = subprocess.run(
+        [see.need("lintian"), "--allow-root", "--fail-on=error,warning", str(package())],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_program_runs_with_the_dependencies_of_the_package(root: Path) -> None:
+    page = see.series((root / "root" / "demo.prom").read_text(encoding="utf-8"))
+    assert page["pacemaker_up"] == 1
+    assert page['pacemaker_bundle_replicas{bundle="galera-bundle"}'] == 3
+
+
+def test_installed_program_reads_a_cib_through_the_real_crm_mon(root: Path) -> None:
+    cib = ROOT / "exporter" / "pacemaker" / "demo" / "cib.xml"
+    (root / "root" / "cib.xml").write_bytes(cib.read_bytes())
+    found = subprocess.run(
+        ["chroot", str(root), "env", "CIB_file=/root/cib.xml", NAME, "--once"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stderr
+    assert see.series(found.stdout)['pacemaker_bundle_replicas{bundle="galera-bundle"}'] == 3
+
+
+def test_service_runs_and_sees_the_cluster(machine: Machine) -> None:
+    assert machine.property("ActiveState") == "active"
+    assert machine.output("systemctl", "is-enabled", UNIT) == "enabled\n"
+    page = see.series(machine.get("/metrics"))
+    assert page["pacemaker_view_trusted"] == 1
+    assert page["pacemaker_view_dc"] == 1  # crm_node answers, too
+    assert (
+        page['pacemaker_exporter_source_reads_total{source="configuration",outcome="success"}'] >= 1
+    )
+    assert page["process_start_time_seconds"] > 1e9
+    (info,) = (name for name in page if name.startswith("pacemaker_exporter_build_info"))
+    assert 'revision=""' not in info
+
+
+def test_systemd_verifies_the_unit(machine: Machine) -> None:
+    found = machine.run("systemd-analyze", "verify", "--man=no", f"/lib/systemd/system/{UNIT}")
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+    argv = ("systemd-analyze", "security", "--threshold=20", "--no-pager", UNIT)
+    assert machine.run(*argv).returncode == 0
+
+
+def test_service_survives_a_crm_mon_killed_by_the_kernel(machine: Machine) -> None:
+    """test_scarcity.py has a real kill by the kernel: no cgroup here can limit memory."""
+    assert machine.property("OOMPolicy") == "continue"
+
+
+def test_service_listens_on_one_port(machine: Machine) -> None:
+    tables = machine.output("cat", "/proc/net/tcp", "/proc/net/tcp6")
+    pid = machine.property("MainPID")
+    mine = set(
+        machine.output("sh", "-c", f"ls -l /proc/{pid}/fd | sed -n 's/.*socket:.//p'").split()
+    )
+    rows = [line.split() for line in tables.splitlines() if " 0A " in line]
+    assert [int(row[1].rpartition(":")[2], 16) for row in rows if f"{row[9]}]" in mine] == [19664]
+
+
+@pytest.mark.parametrize(
+    ("loosened", "outcome"),
+    [
+        ("PrivateUsers=yes", "incomplete"),
+        ("PrivateNetwork=yes", ""),
+        ("SupplementaryGroups=\nUser=nobody", "permission_denied"),
+    ],
+)
+def test_each_permission_that_the_unit_grants_is_needed(
+    machine: Machine, loosened: str, outcome: str
+) -> None:
+    with machine.drop_in(loosened):
+        if outcome:
+            machine.wait_until(
+                f'pacemaker_exporter_source_reads_total{{source="status",outcome="{outcome}"}}', 1
+            )
+            assert machine.value("pacemaker_up") == 0
+        else:
+            with pytest.raises(OSError, match="Connection refused"):
+                machine.get("/metrics")
+    machine.wait_until("pacemaker_up", 1)
+
+
+def test_start_time_is_unknown_without_the_boot_time(machine: Machine) -> None:
+    with machine.drop_in("ProcSubset=pid"):
+        machine.wait_until("pacemaker_up", 1)
+        assert machine.value("process_start_time_seconds") is None
+
+
+def test_ansible_lint_reports_no_problem() -> None:
+    found = subprocess.run(
+        [see.need("ansible-lint"), "--offline", "--nocolor", "--strict", "--profile=production"],
+        cwd=ANSIBLE,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=180,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ([], "--web.listen-address=:9664"),
+        (["--poll.interval=7s"], "--web.listen-address=:9664 --poll.interval=7s"),
+        (["--web.listen-address=127.0.0.1:9665"], "--web.listen-address=127.0.0.1:9665"),
+        (["--web.listen-address", ":9665"], "--web.listen-address :9665"),
+    ],
+)
+def test_exporter_listens_on_the_port_of_the_ansible_role(flags: list[str], arguments: str) -> None:
+    role = ANSIBLE / "roles" / "pacemaker_bundle_exporter"
+    variables = {
+        "pacemaker_bundle_exporter_port": 9664,
+        "pacemaker_bundle_exporter_flags": flags,
+    }
+    found = subprocess.run(
+        [
+            *(see.need("ansible"), "localhost", "--module-name=debug"),
+            f"--args=msg={{{{ lookup('template', '{role}/templates/flags.j2') }}}}",
+            f"--extra-vars=@{role}/defaults/main.yml",
+            f"--extra-vars={json.dumps(variables)}",
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    text = json.loads(found.stdout.partition("=>")[2])["msg"]
+    assert text.splitlines()[1:] == [f'ARGS="{arguments}"']
+
+
+def test_rpm_is_built_with_every_file(tmp_path: Path) -> None:
+    """The spec is built with Debian's Python, and its check runs the program."""
+    defined = {
+        "_topdir": str(tmp_path),
+        "_sourcedir": str(package().parent),
+        "python": "/usr/bin/python3",
+        "pip_python": sys.executable,
+    }
+    definitions = [f"--define={name} {value}" for name, value in defined.items()]
+    spec = ROOT / "deploy" / "rpm" / f"{NAME}.spec"
+    built = subprocess.run(
+        [see.need("rpmbuild"), "-bb", "--nodeps", *definitions, str(spec)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+    assert built.returncode == 0, built.stderr[-3000:]
+    (rpm,) = tmp_path.rglob("*.rpm")
+    assert rpm.name.startswith(f"{NAME}-{__version__}-")
+    listed = subprocess.check_output([see.need("rpm"), "-qlp", str(rpm)], text=True).splitlines()
+    assert {f"/usr/share/{NAME}/{path}" for path in _to_install()} <= set(listed)
+    documents = {
+        Path("/usr/share/doc") / NAME / path.relative_to(ROOT)
+        for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    }
+    assert {str(path) for path in documents} <= set(listed)
+    assert {f"/usr/share/doc/{NAME}/{name}" for name in ("LICENSE", "deploy", "docs")} <= set(
+        listed
+    )
+    assert f"/usr/lib/systemd/system/{UNIT}" in listed
+
+
+def _commands_of_the_security_notes() -> list[str]:
+    """The commands for an ACL, as an administrator copies them."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- acl -->\n```sh\n(.*?)```", text, re.DOTALL)
+    return [command.replace("\\\n", "") for command in re.split(r"(?<!\\)\n", block.strip())]
+
+
+def test_read_only_acl_role_suffices_and_changes_are_refused(machine: Machine) -> None:
+    as_its_user = ("setpriv", "--reuid=pacemaker-exporter", "--init-groups", "--regid=haclient")
+    change = (*as_its_user, "crm_attribute", "--name=no-quorum-policy", "--update")
+    # Without ACLs whoever is in group haclient may change everything.
+    assert machine.run(*change, "stop").returncode == 0
+    for command in _commands_of_the_security_notes():
+        machine.output("sh", "-c", command)
+    denied = machine.run(*change, "freeze")
+    assert denied.returncode != 0
+    assert "Permission denied" in denied.stderr
+    with machine.flags(HALF_A_SECOND):
+        machine.wait_until(SUCCESSES, 3)
+        page = see.series(machine.get("/metrics"))
+        assert page["pacemaker_view_dc"] == 1
+        assert (
+            page['pacemaker_exporter_source_reads_total{source="configuration",outcome="success"}']
+            >= 1
+        )
+        # Whom no role names may read nothing, and the exporter says so.
+        machine.output("cibadmin", "--delete", "--xml-text=<acl_target id='pacemaker-exporter'/>")
+        machine.wait_for_end("pacemaker_up")
+        assert "level=error" in machine.journal()
+    machine.output("crm_attribute", "--name=enable-acl", "--delete")
+    machine.wait_until("pacemaker_up", 1)
+
+
+def test_cib_is_unchanged_after_a_day_of_polls(machine: Machine) -> None:
+    before = machine.output("cibadmin", "--query")
+    with machine.flags("--poll.interval=10ms"):
+        machine.wait_until(SUCCESSES, POLLS_OF_A_DAY, 1200)
+        assert machine.output("cibadmin", "--query") == before
+
+
+def test_killed_or_stopped_exporter_is_restarted(machine: Machine) -> None:
+    with machine.drop_in("WatchdogSec=3s\nRestartSec=100ms"):
+        machine.wait_until("pacemaker_up", 1)
+        for signal in ("KILL", "STOP"):
+            pid = machine.property("MainPID")
+            machine.output("kill", f"-{signal}", pid)
+            machine.wait_until(SUCCESSES, 1)
+            assert machine.property("MainPID") != pid
+        assert machine.property("NRestarts") == "2"
+        # What it was doing when the watchdog bit.
+        assert "Current thread" in machine.journal()
+
+
+def test_service_with_wrong_flags_fails_without_restarts(machine: Machine) -> None:
+    with machine.flags("--poll.interval=never"):
+        assert machine.property("ActiveState") == "failed"
+        assert machine.property("NRestarts") == "0"
+        assert "--poll.interval 'never': write a duration" in machine.journal()
+
+
+def test_stopped_pacemaker_withdraws_the_data_and_recovers(machine: Machine) -> None:
+    machine.output("systemctl", "stop", "pacemaker")
+    machine.wait_for_end("pacemaker_up")
+    assert machine.property("ActiveState") == "active"
+    machine.output("systemctl", "start", "pacemaker")
+    machine.wait_until("pacemaker_view_dc", 1, 120)
+
+
+def test_purged_package_leaves_no_file(machine: Machine) -> None:
+    machine.output("apt-get", "purge", "--yes", NAME)
+    left = machine.output("sh", "-c", f"find / -xdev -name '*{NAME}*' ! -path '/root/*'")
+    assert left.splitlines() in ([], [f"/var/lib/dpkg/info/{NAME}.list"])
+    assert machine.run("systemctl", "status", UNIT).returncode == 4
+    assert "pacemaker-exporter" in machine.output("cat", "/etc/passwd")
+
+
+PLAIN = {"http_server_config": {"http2": False}}
+
+
+def _play(
+    machine: Machine, *arguments: str, web: Mapping[str, object]
+) -> subprocess.CompletedProcess[str]:
+    """Apply the role to the machine itself."""
+    play = ("--inventory=localhost,", "--connection=local", "/root/ansible/site.yml")
+    variables = {
+        "pacemaker_bundle_exporter_package": "/root/exporter.deb",
+        "pacemaker_bundle_exporter_flags": ["--poll.interval=7s", "--log.format=json"],
+        "pacemaker_bundle_exporter_web_config": web,
+        "pacemaker_bundle_exporter_acl": True,
+        "pacemaker_bundle_exporter_firewall": "nftables",
+        "pacemaker_bundle_exporter_scrapers": ["192.0.2.7", "2001:db8::/64"],
+    }
+    return machine.run(
+        "ansible-playbook", *play, f"--extra-vars={json.dumps(variables)}", *arguments, timeout=300
+    )
+
+
+def _played(machine: Machine, *arguments: str, web: Mapping[str, object] = PLAIN) -> dict[str, int]:
+    """Run the playbook on the machine; return counts of tasks by result."""
+    played = _play(machine, *arguments, web=web)
+    assert played.returncode == 0, played.stdout + played.stderr
+    (recap,) = re.findall(r"^localhost .*$", played.stdout, re.MULTILINE)
+    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", recap)}
+
+
+def _gets_tls(machine: Machine) -> None:
+    """Check that the role sets up TLS, and that a mistake changes nothing."""
+    serve(Pki(machine.root / "etc" / NAME))
+    broken = _play(machine, web={"tls_server_config": {"cert_file": "server.crt"}})
+    assert "has no key: write key_file" in broken.stdout
+    assert broken.returncode != 0
+    files = {"cert_file": "server.crt", "key_file": "server.key"}
+    assert _played(machine, web={"tls_server_config": files})["changed"] == 2
+    eventually(lambda: '"tls": "on"' in machine.journal())
+    assert "stays in force" not in machine.journal()
+
+
+def test_ansible_role_installs_changes_and_removes(machine: Machine) -> None:
+    """Must run last: it installs the package again."""
+    shutil.copytree(ANSIBLE, machine.root / "root" / "ansible")
+    before = machine.output("cibadmin", "--query", "--scope=configuration")
+    assert _played(machine, "--check")["changed"] >= 2
+    assert machine.run("systemctl", "status", UNIT).returncode == 4  # there is no such unit
+    assert machine.output("cibadmin", "--query", "--scope=configuration") == before
+
+    elsewhere = {"pacemaker_bundle_exporter_flags": ["--web.listen-address=[::1]:9664"]}
+    refused = _play(machine, f"--extra-vars={json.dumps(elsewhere)}", web=PLAIN)
+    assert refused.returncode != 0
+    assert "must use pacemaker_bundle_exporter_port" in refused.stdout
+
+    assert _played(machine)["changed"] >= 4
+    machine.wait_until("pacemaker_up", 1)
+    assert machine.value("pacemaker_exporter_poll_interval_seconds") == 7
+    assert _played(machine)["changed"] == 0
+    machine.output("nft", "flush", "ruleset")  # as a boot does, and nftables.service
+    machine.output("systemctl", "restart", UNIT)
+    rules = machine.output("nft", "list", "table", "inet", "pacemaker_bundle_exporter")
+    assert "ip saddr 192.0.2.7 tcp dport 19664 accept" in rules
+    assert "ip6 saddr 2001:db8::/64 tcp dport 19664 accept" in rules
+    assert "tcp dport 19664 drop" in rules
+    machine.wait_until("pacemaker_up", 1)
+    _gets_tls(machine)
+    machine.output("crm_attribute", "--name=enable-acl", "--delete")

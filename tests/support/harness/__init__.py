@@ -1,0 +1,1 @@
+"""Starts and drives programs: the exporter, its commands and its clients."""

@@ -1,0 +1,1 @@
+"""Clusters, CIBs, states and situations that tests show to the exporter."""

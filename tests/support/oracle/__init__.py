@@ -1,0 +1,1 @@
+"""Expected results that do not come from the exporter's code."""
