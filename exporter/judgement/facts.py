@@ -41,6 +41,13 @@ UNAVAILABLE = UNCLEAN | frozenset(
     }
 )
 """Problems of a node that keep resources from running there, and that nobody asked for."""
+_LOST_REMOTE = frozenset({Kind.REMOTE_NODE_UNCLEAN, Kind.REMOTE_NODE_OFFLINE})
+MANY_REMOTE_NODES = 3
+MANY_OF_REMOTE_NODES = 0.2
+"""The loss of this share of the remote nodes, and of at least MANY_REMOTE_NODES, is critical.
+
+PacemakerManyRemoteNodesLost has the same limits.
+"""
 
 
 @dataclass(frozen=True)
@@ -197,14 +204,18 @@ class Facts:
         return next((kind for kind, present in holds.items() if present), None)
 
     @cached_property
+    def many_remote_nodes_lost(self) -> bool:
+        """Whether so many remote nodes are offline or unclean that somebody has to be woken."""
+        remote = [
+            judged for judged in self.nodes if judged.node.type in _REMOTE and not judged.in_bundle
+        ]
+        lost = sum(self.node_kinds.get(judged.node.name) in _LOST_REMOTE for judged in remote)
+        return lost >= max(MANY_REMOTE_NODES, MANY_OF_REMOTE_NODES * len(remote))
+
+    @cached_property
     def lost_or_disabled(self) -> frozenset[str]:
         """Remote nodes that are lost, disabled or held back: that covers what carries them."""
-        told = {
-            Kind.REMOTE_NODE_UNCLEAN,
-            Kind.REMOTE_NODE_OFFLINE,
-            Kind.REMOTE_NODE_DISABLED,
-            Kind.REMOTE_NODE_HELD_BACK,
-        }
+        told = {*_LOST_REMOTE, Kind.REMOTE_NODE_DISABLED, Kind.REMOTE_NODE_HELD_BACK}
         return frozenset(name for name, kind in self.node_kinds.items() if kind in told)
 
     @cached_property

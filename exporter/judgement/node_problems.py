@@ -43,10 +43,10 @@ class _Node:
         node, kind = self._node, self._facts.node_kinds.get(self._node.name)
         if kind in UNCLEAN:
             inspect = (commands.fencing_history(node.name), commands.INSPECT)
-            yield self._lost(self._finding(kind, Severity.CRITICAL, inspect, _UNCLEAN))
+            yield self._lost(self._finding(kind, self._severity_of_loss(kind), inspect, _UNCLEAN))
         elif kind in {Kind.NODE_OFFLINE, Kind.REMOTE_NODE_OFFLINE}:
             why = self._why_lost()
-            yield self._lost(self._finding(kind, Severity.WARNING, self._start(), *why))
+            yield self._lost(self._finding(kind, self._severity_of_loss(kind), self._start(), *why))
         elif kind is Kind.REMOTE_NODE_DISABLED:
             yield self._disabled()
         elif kind is Kind.REMOTE_NODE_HELD_BACK:
@@ -72,6 +72,13 @@ class _Node:
     def _lost(self, finding: Finding) -> Finding:
         """Tell it with the lack of a DC or quorum: then this view of other nodes is in doubt."""
         return replace(finding, cause=self._facts.distrust)
+
+    def _severity_of_loss(self, kind: Kind) -> Severity:
+        """Clients notice the loss of many remote nodes; a member must not stay unclean."""
+        is_critical = kind is Kind.NODE_UNCLEAN or (
+            kind is not Kind.NODE_OFFLINE and self._facts.many_remote_nodes_lost
+        )
+        return Severity.CRITICAL if is_critical else Severity.WARNING
 
     def _start(self) -> tuple[Command, ...]:
         node = self._node
@@ -150,8 +157,9 @@ def _fencing(facts: Facts) -> Iterator[Finding]:
                 kind = Kind.UNFENCING_PENDING if unfencing else Kind.FENCING_PENDING
                 yield _attempt(kind, Severity.WARNING, node, cause)
             if failed is not None:
-                in_order = node.online and not node.unclean
-                severity = Severity.WARNING if unfencing or in_order else Severity.CRITICAL
+                # A remote node that cannot be fenced is unclean, which has a severity of its own.
+                waits = node.type not in _NOUNS and (node.unclean or not node.online)
+                severity = Severity.CRITICAL if waits and not unfencing else Severity.WARNING
                 kind = Kind.UNFENCING_FAILED if unfencing else Kind.FENCING_FAILED
                 yield _attempt(kind, severity, node, cause, *_why_failed(failed))
 

@@ -25,6 +25,7 @@ from tests.support.harness.alerting import (
 )
 from tests.support.harness.programs import eventually, get
 from tests.support.model.cib import Bundle, Cluster, Failure, Node, Replica
+from tests.support.model.situations import computes
 from tests.support.model.states import FENCING, FIRST, SECOND, STATES, THIRD
 
 pytestmark = [pytest.mark.real, pytest.mark.prometheus]
@@ -123,6 +124,24 @@ def test_lost_galera_replica_pages(monitoring: Monitoring, site: Site) -> None:
 
 
 @pytest.mark.story
+def test_galera_that_fails_while_a_rack_is_lost_pages_again(
+    monitoring: Monitoring, site: Site
+) -> None:
+    rack_lost = replace(HEALTHY, nodes=(*HEALTHY.nodes, *computes(4, "offline")))
+    site.sees(rack_lost)
+    first = paged(monitoring, site, "PacemakerManyRemoteNodesLost")
+    (alert,) = first.content["alerts"]
+    assert alert["annotations"]["summary"] == (
+        f"4 of 16 remote nodes in {site.name} are lost: compute-0, compute-1, compute-2, compute-3"
+    )
+
+    site.sees(but(rack_lost, galera=stopped))
+    eventually(lambda: len(monitoring.receiver.told(site.name)) == 2, 60)
+    second = monitoring.receiver.told(site.name)[-1]
+    assert second.names() == {"PacemakerBundleDown"}
+    assert second.content["groupKey"] != first.content["groupKey"], "it would not ring"
+
+
 def test_redis_without_a_promoted_replica_pages(monitoring: Monitoring, site: Site) -> None:
     site.sees(REDIS_UNPROMOTED)
     page = paged(monitoring, site, "PacemakerBundleNotPromoted")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.judgement.facts import MANY_OF_REMOTE_NODES, MANY_REMOTE_NODES
 from exporter.judgement.problem import Kind
 from tests.support.paths import ROOT
 
@@ -25,8 +26,8 @@ ALERTS_OF: Mapping[Kind, tuple[str, ...] | str] = {
     Kind.TICKET_NOT_GRANTED: ("TicketLost",),
     Kind.NODE_UNCLEAN: ("NodeUnclean",),
     Kind.NODE_OFFLINE: ("NodeOffline",),
-    Kind.REMOTE_NODE_UNCLEAN: ("NodeUnclean",),
-    Kind.REMOTE_NODE_OFFLINE: ("RemoteNodeOffline",),
+    Kind.REMOTE_NODE_UNCLEAN: ("RemoteNodesUnclean", "ManyRemoteNodesLost"),
+    Kind.REMOTE_NODE_OFFLINE: ("RemoteNodesOffline", "ManyRemoteNodesLost"),
     Kind.REMOTE_NODE_DISABLED: ("ResourceDisabled",),
     Kind.REMOTE_NODE_HELD_BACK: "what holds it back has an alert",
     Kind.NODE_PENDING: ("NodePending",),
@@ -130,3 +131,10 @@ def test_every_alert_about_the_state_of_a_cluster_has_a_kind_of_problem() -> Non
         rule["alert"].removeprefix(PREFIX) for group, rule in alerts() if group != ABOUT_EXPORTERS
     }
     assert about_clusters - USED == set(WITHOUT_A_KIND)
+
+
+def test_limits_of_lost_remote_nodes_are_those_of_the_alert() -> None:
+    rules = {rule["alert"]: rule for _, rule in alerts()}
+    expression = rules["PacemakerManyRemoteNodesLost"]["expr"]
+    assert f"{MANY_REMOTE_NODES} <= " in expression
+    assert f"{MANY_OF_REMOTE_NODES} <= " in expression

@@ -298,7 +298,7 @@ def nodes_told(*nodes: Node, **parts: tuple[object, ...]) -> list[tuple[Kind, Se
         (replace(HOST, health="red"), [(Kind.NODE_UNHEALTHY, WARNING)]),
         (replace(HOST, health="green"), []),
         (replace(REMOTE, online=False), [(Kind.REMOTE_NODE_OFFLINE, WARNING)]),
-        (replace(REMOTE, unclean=True), [(Kind.REMOTE_NODE_UNCLEAN, CRITICAL)]),
+        (replace(REMOTE, unclean=True), [(Kind.REMOTE_NODE_UNCLEAN, WARNING)]),
         (replace(MACHINE, online=False), [(Kind.REMOTE_NODE_OFFLINE, WARNING)]),
         (replace(MACHINE, standby=True), [(Kind.NODE_STANDBY, INFO)]),
     ],
@@ -345,6 +345,26 @@ def test_lost_remote_node_and_its_connection_are_one_subject() -> None:
     assert problem.commands == ("pcs status --full",)
     (problem,) = problems(replace(snapshot, nodes=snapshot.nodes[:2]))[:1]
     assert problem.commands == ("pcs resource cleanup r0",)
+
+
+@pytest.mark.parametrize(
+    ("lost", "of", "lost_node", "severity"),
+    [
+        (19, 100, {"online": False}, WARNING),
+        (20, 100, {"online": False}, CRITICAL),
+        (1, 100, {"unclean": True, "online": False}, WARNING),
+        (20, 100, {"unclean": True, "online": False}, CRITICAL),
+        (2, 2, {"online": False}, WARNING),
+        (3, 15, {"online": False}, CRITICAL),
+    ],
+)
+def test_loss_of_a_fifth_of_the_remote_nodes_is_critical(
+    lost: int, of: int, lost_node: dict[str, bool], severity: Severity
+) -> None:
+    nodes = [replace(REMOTE, name=f"r{number}") for number in range(of)]
+    nodes[:lost] = [replace(node, **lost_node) for node in nodes[:lost]]  # type: ignore[arg-type]
+    (problem,) = problems(Snapshot(GOOD, (HOST, *nodes)))
+    assert (problem.severity, len(problem.subjects)) == (severity, lost)
 
 
 def test_failed_connection_of_a_node_that_is_online_is_told() -> None:

@@ -5,9 +5,9 @@ below, and is read with the real crm_mon and cibadmin; the edits are for what no
 show.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,19 @@ def _with_haproxy(bundle: Bundle, *runs: Run) -> Cluster:
 
 def _clone(*nodes: str) -> Clone:
     return Clone("ping-clone", Primitive("ping", runs=tuple(map(Run, nodes))))
+
+
+def computes(lost: int, state: str) -> Iterator[RemoteNode]:
+    """Yield 16 remote nodes, of which the first are lost in some way."""
+    unclean = (Failure("monitor", rc=1),)  # Pacemaker must fence a node whose connection failed
+    for number in range(16):
+        name = f"compute-{number}"
+        if number >= lost:
+            yield RemoteNode(name, FIRST)
+        elif state == "unclean":
+            yield RemoteNode(name, FIRST, failures=unclean)
+        else:
+            yield RemoteNode(name, FIRST, "offline")
 
 
 def _failed(count: int, threshold: str) -> Cluster:
@@ -453,6 +466,18 @@ MORE: dict[str, State] = {
             ),
         ),
     ),
+    **{
+        name: State(
+            what, _guarded(_plain(Run(FIRST)), nodes=(*controllers(), *computes(lost, state)))
+        )
+        for name, what, lost, state in (
+            ("computes", "16 remote nodes are online", 0, "online"),
+            ("computes-1-unclean", "one of 16 remote nodes is unclean", 1, "unclean"),
+            ("computes-3-offline", "3 of 16 remote nodes are offline", 3, "offline"),
+            ("computes-4-offline", "4 of 16 remote nodes are offline", 4, "offline"),
+            ("computes-11-unclean", "11 of 16 remote nodes are unclean", 11, "unclean"),
+        )
+    },
     # ---- cluster
     "unfenced": State("fencing is disabled", _cluster(_plain(Run(FIRST)))),
     "stop-all": State(
@@ -510,7 +535,7 @@ def _no_quorum(seen: Observation) -> Observation:
     return replace(seen, snapshot=replace(seen.snapshot, cluster=cluster))
 
 
-def _fencing(seen: Observation, history: str) -> Observation:
+def _fencing(seen: Observation, history: str, target: str = THIRD) -> Observation:
     """The fencer remembers actions on controller-2: `ACTION STATUS SECONDS; ...`.
 
     Of two in the same second, the newer is first.
@@ -519,7 +544,7 @@ def _fencing(seen: Observation, history: str) -> Observation:
     for entry in history.split("; "):
         action, status, *completed = entry.split()
         time = float(completed[0]) if completed else None
-        events.append(FencingEvent(THIRD, action, status, time))
+        events.append(FencingEvent(target, action, status, time))
     return replace(seen, snapshot=replace(seen.snapshot, fencing=tuple(events)))
 
 
@@ -605,6 +630,7 @@ EDITS: Mapping[str, Callable[..., Observation]] = {
     "no quorum": _no_quorum,
     "DC": _dc,
     "fencing": _fencing,
+    "fencing of compute-0": partial(_fencing, target="compute-0"),
     "no fencing history": _no_fencing_history,
     "maintenance mode": _maintenance_mode,
     "bundle in maintenance": _bundle_maintenance,
