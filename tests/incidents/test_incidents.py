@@ -7,13 +7,17 @@ import pytest
 from tests.support.incidents.timeline import Played, Timeline, timelines
 
 TIMELINES = timelines()
+FIRST = {timeline.file: timeline.name for timeline in reversed(TIMELINES)}
+"""The first timeline of each file."""
 LONG = 100
 """Evaluations that are too many for each run of the tests."""
 
 
 def marks(timeline: Timeline) -> list[pytest.MarkDecorator]:
+    """`make test` plays a timeline of each file, and `make test-all` plays the others."""
+    often = timeline.name == FIRST[timeline.file] and timeline.steps <= LONG
     plays = pytest.mark.plays(timeline.name)
-    return [plays, pytest.mark.endurance] if timeline.steps > LONG else [plays]
+    return [plays] if often else [plays, pytest.mark.endurance]
 
 
 @pytest.mark.real

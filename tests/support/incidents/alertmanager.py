@@ -120,6 +120,8 @@ class Notification:
     group: Labels
     firing: frozenset[Labels]
     resolved: frozenset[Labels]
+    route: tuple[int, ...] = field(default=(), compare=False)
+    """Each route has groups of its own. What Alertmanager sends does not tell it."""
 
 
 @dataclass
@@ -239,7 +241,9 @@ class Alertmanager:
                 self._log[logged] = _Entry(now, firing, resolved, expires)
                 if firing or resolves:
                     told = resolved if resolves else frozenset()
-                    yield Notification(now, route.receiver, group.labels, firing, told)
+                    yield Notification(
+                        now, route.receiver, group.labels, firing, told, route.number
+                    )
 
     @staticmethod
     def _is_news(

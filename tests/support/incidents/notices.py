@@ -97,12 +97,12 @@ class Notice:
 
 def notices(told: Iterable[Notification], until: float) -> Iterator[Notice]:
     """Each message, and what is left open although nothing fires any more."""
-    opened: dict[tuple[str, Labels], frozenset[Labels]] = {}
+    opened: dict[tuple[str, Labels, tuple[int, ...]], frozenset[Labels]] = {}
     for notification in told:
         to = WORDS.get(notification.receiver)
         if to is None:
             continue
-        key = (to, notification.group)
+        key = (to, notification.group, notification.route)
         before = opened.get(key, frozenset())
         cluster = dict(notification.group).get("cluster", "")
         new = notification.firing - before
