@@ -1,7 +1,7 @@
 # `make` lists the targets. On Debian 12, demo and test need only python3, python3-venv,
 # make and apt: tools/setup.sh installs the rest. Variables:
 #   PYTHON=python3.12       the Python for .venv; by default the newest one installed
-#   ARGS="--log.level=debug" more arguments for `make demo`
+#   ARGS="--demo=cloud"     more arguments for `make demo`
 #   PYTEST_ARGS="-k name"   more arguments for pytest; `make test` takes "-n0 --pdb" for a debugger
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
 #   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: starts of crm_mon and seed
@@ -91,7 +91,7 @@ help: ## list the targets (the default)
 
 # The exporter replaces the shell, so that signals reach it. Only the set-up is timed.
 .PHONY: demo
-demo: ## set up, then run the exporter with its demo data; more arguments in ARGS
+demo: ## set up, then run the exporter with its demo data; more arguments in ARGS (--demo=cloud)
 	@start=$$(date +%s); tools/setup.sh demo; code=$$?; \
 	echo "make $@: set-up $$(($$(date +%s) - start)) s"; [ $$code = 0 ] || exit $$code; \
 	exec $(BIN)/pacemaker-bundle-exporter --demo $(ARGS)

@@ -91,7 +91,7 @@ def completion(shell: str) -> str:
     for each in (parser, *subparsers.choices.values()):
         for action in each._actions:
             values = re.search(r": ([a-z]+(?:, [a-z]+)+)\.", action.help or "")
-            if action.metavar in {"LEVEL", "FORMAT"} and values:
+            if action.metavar in {"LEVEL", "FORMAT", "DEMO"} and values:
                 action.choices = values[1].split(", ")
             elif action.metavar in {"FILE", "PATH"}:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it

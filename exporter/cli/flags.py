@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from exporter import __version__
 from exporter.cluster.observation import Origin
 from exporter.cluster.selection import Collector, Selection
+from exporter.pacemaker.demo import DEMOS
 from exporter.runtime import logs
 from exporter.web.address import ListenAddress
 
@@ -44,7 +45,8 @@ class CommandSettings:
     command_prefix: tuple[str, ...]
     from_file: str | None
     """Saved output of crm_mon to read instead of a cluster; - is standard input."""
-    demo: bool
+    demo: str | None
+    """Name of the demonstration to show; None to show a cluster."""
 
     @property
     def origin(self) -> Origin:
@@ -128,7 +130,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         SystemExit: --help or --version was given, and its text was printed.
 
     """
-    values, mistakes = _read(parser(), arguments)
+    values, mistakes = _read(parser(), _with_demo_named(arguments))
     if values["web_systemd_socket"] and values["web_listen_address"]:
         mistakes.append("--web.systemd-socket and --web.listen-address exclude each other")
     values["web_listen_address"] = tuple(
@@ -155,7 +157,7 @@ def parse_show(arguments: Sequence[str]) -> ShowSettings:
         SystemExit: --help was given, and its text was printed.
 
     """
-    values, mistakes = _read(show_parser(), arguments)
+    values, mistakes = _read(show_parser(), _with_demo_named(arguments))
     values["names"] = tuple(values["names"])
     mistakes += _excluding(values)
     if values["from_file"] and values["demo"]:
@@ -207,6 +209,15 @@ SUBCOMMANDS: Mapping[str, Callable[[Sequence[str]], ShowSettings | CheckSettings
 def parsers() -> tuple[argparse.ArgumentParser, ...]:
     """Return the parsers of the exporter's flags and of each subcommand."""
     return parser(), show_parser(), check_parser()
+
+
+def _with_demo_named(arguments: Sequence[str]) -> list[str]:
+    """Name the demonstration if the flag does not: then a NAME of `show` may follow the flag."""
+    following = itertools.zip_longest(arguments, arguments[1:])
+    return [
+        f"{word}={DEMOS[0]}" if word == "--demo" and after not in DEMOS else word
+        for word, after in following
+    ]
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
@@ -474,10 +485,14 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         "Read a saved output of crm_mon, once or in show, instead of running it; - for standard"
         " input.",
     )
-    parser.add_argument(
+    _add(
+        parser,
         "--demo",
-        action="store_true",
-        help="Show a demonstration cluster instead of this machine's; needs no Pacemaker.",
+        _Kind("DEMO", _one_of(DEMOS)),
+        None,
+        "Show a demonstration instead of this machine's cluster, without Pacemaker: a cluster of"
+        f" three nodes, or a cloud of 300 computes: {', '.join(DEMOS)}."
+        f" --demo alone shows {DEMOS[0]}.",
     )
 
 

@@ -197,7 +197,7 @@ def _web(
         settings.web_telemetry_path,
         settings.web_runbooks_url,
         settings.web_node_url,
-        demo=settings.demo,
+        demo=bool(settings.demo),
     )
     app = App(lambda: poller.state, identity, clock, options)
     if not settings.web_config_file:
@@ -283,7 +283,7 @@ def _commands(settings: CommandSettings, clock: SystemClock, stop: threading.Eve
     if settings.demo:
         # `show` starts in the middle, so that repeated runs show different scenes.
         offset = clock.time() if isinstance(settings, ShowSettings) else 0
-        return DemoCommands(clock, offset)
+        return DemoCommands(clock, offset, settings.demo)
     if settings.from_file == "-":
         return SavedCommands(sys.stdin.buffer.read())
     if settings.from_file:

@@ -17,7 +17,7 @@ def test_every_flag_has_its_documented_default() -> None:
     assert found.web_runbooks_url == ""
     assert found.command_prefix == ()
     assert (found.log_level, found.log_format) == ("info", "logfmt")
-    assert (found.once, found.demo) == (False, False)
+    assert (found.once, found.demo) == (False, None)
 
 
 def test_help_of_every_flag_shows_its_default() -> None:
@@ -109,6 +109,28 @@ def test_command_prefix_is_split_into_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "demo", "names"),
+    [
+        (["--demo"], "bundles", ()),
+        (["--demo=bundles"], "bundles", ()),
+        (["--demo=cloud"], "cloud", ()),
+        (["--demo", "cloud"], "cloud", ()),
+        # As `make demo ARGS=--demo=cloud` passes them.
+        (["--demo", "--demo=cloud"], "cloud", ()),
+        (["--demo", "galera-bundle", "--all"], "bundles", ("galera-bundle",)),
+        (["--demo=cloud", "galera-bundle"], "cloud", ("galera-bundle",)),
+    ],
+)
+def test_demonstration_is_chosen_by_name(
+    arguments: list[str], demo: str, names: tuple[str, ...]
+) -> None:
+    found = flags.parse_show(arguments)
+    assert (found.demo, found.names) == (demo, names)
+    if not names:
+        assert parse(arguments).demo == demo
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--nonsense"], "unknown argument '--nonsense'"),
@@ -140,6 +162,8 @@ def test_command_prefix_is_split_into_words() -> None:
         (["--from-file="], "--from-file '': name a file"),
         (["--version=1"], "--version: ignored explicit argument '1'"),
         (["--once=yes"], "--once: ignored explicit argument 'yes'"),
+        (["--demo=nope"], "--demo 'nope': choose from bundles, cloud"),
+        (["--demo="], "--demo '': choose from bundles, cloud"),
         (["--log.level=loud"], "choose from debug, info, warning, error"),
         (["--log.format=xml"], "choose from logfmt, json"),
         (["--poll.max-age=69s"], "--poll.max-age must be at least"),

@@ -109,7 +109,7 @@ def test_program_runs_with_the_dependencies_of_the_package(root: Path) -> None:
 
 
 def test_installed_program_reads_a_cib_through_the_real_crm_mon(root: Path) -> None:
-    cib = ROOT / "exporter" / "pacemaker" / "demo" / "cib.xml"
+    cib = ROOT / "exporter" / "pacemaker" / "demo" / "bundles" / "cib.xml"
     (root / "root" / "cib.xml").write_bytes(cib.read_bytes())
     found = subprocess.run(
         ["chroot", str(root), "env", "CIB_file=/root/cib.xml", NAME, "--once"],

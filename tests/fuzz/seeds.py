@@ -27,7 +27,7 @@ _CAPTURED = (
     *see.CAPTURES.glob("*/e02-promoted*.xml"),
     *see.CAPTURES.glob("*/e1[269]-*.xml"),
     *(see.CAPTURES / "live-2.1.5").glob("1[345]*.xml"),
-    see.CAPTURES.parents[1] / "exporter" / "pacemaker" / "demo" / "cib.xml",
+    see.CAPTURES.parents[1] / "exporter" / "pacemaker" / "demo" / "bundles" / "cib.xml",
 )
 
 _CIB = b"""<cib><configuration>

@@ -702,7 +702,7 @@ def test_polls_keep_the_interval_whatever_crm_mon_takes(site: Site) -> None:
 
 # ---- cibadmin ----
 
-HEALTHY_FRAME = ROOT / "exporter/pacemaker/demo/frames/00-healthy.xml"
+HEALTHY_FRAME = ROOT / "exporter/pacemaker/demo/bundles/frames/00-healthy.xml"
 FROM_CIB = ("pacemaker_bundle_promoted_max", "pacemaker_bundle_replicas_per_host_limit")
 
 

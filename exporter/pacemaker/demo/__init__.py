@@ -1,6 +1,6 @@
-"""A demonstration cluster: replays answers of a real crm_mon in a loop, with current times.
+"""Demonstration clusters: replays answers of a real crm_mon in a loop, with current times.
 
-tools/demo.py created the frames with crm_mon 2.1.5 from CIBs of this project.
+tools/demo created the frames with crm_mon 2.1.5 from CIBs of this project.
 """
 
 import json
@@ -8,11 +8,16 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import PurePath
 
 from exporter.pacemaker.runner import Completed
 from exporter.runtime.clock import Clock
 
+DEMOS = ("bundles", "cloud")
+"""Names of the demonstrations, each with a folder. The first is the usual one."""
+PACKED = "frames.tar.xz"
+"""The XML files of a demonstration that would be large otherwise."""
 LOCAL_NODE = "controller-0"
 _CTIME = "%a %b %d %H:%M:%S %Y"
 _ISO = "%Y-%m-%d %H:%M:%SZ"
@@ -25,10 +30,10 @@ _TIME = re.compile(
 class DemoCommands:
     """Replaces the command runner: answers for crm_mon, cibadmin and crm_node."""
 
-    def __init__(self, clock: Clock, into: float = 0) -> None:
-        """Args: the clock; where in the loop to start, in seconds."""
+    def __init__(self, clock: Clock, into: float = 0, name: str = DEMOS[0]) -> None:
+        """Args: the clock; where in the loop to start, in seconds; which demonstration."""
         self._clock = clock
-        self._files = resources.files(__name__)
+        self._files = resources.files(__name__) / name
         timeline = json.loads(self._files.joinpath("timeline.json").read_bytes())
         self._base: int = timeline["base"]
         self._loop: int = timeline["loop_seconds"]
@@ -45,14 +50,24 @@ class DemoCommands:
         if command == "crm_node":
             answer = LOCAL_NODE.encode()
         elif command == "cibadmin":
-            answer = self._read(frame.get("cib", "cib.xml"))
+            answer = self._read(frame["cib"])
         else:
             shift = self._began_at + loops * self._loop - self._base
             answer = _shifted(self._read(frame["file"]), shift)
         return Completed(tuple(argv), 0, answer, "")
 
     def _read(self, name: str) -> bytes:
-        return self._files.joinpath(name).read_bytes()
+        packed = self._files / PACKED
+        return unpacked(packed, name) if packed.is_file() else (self._files / name).read_bytes()
+
+
+def unpacked(packed: Traversable, name: str) -> bytes:
+    """Return a file of a demonstration that is packed."""
+    import tarfile  # noqa: PLC0415 - saves the exporter of a real cluster its memory
+
+    with packed.open("rb") as file, tarfile.open(fileobj=file) as files:
+        member = files.extractfile(name)
+        return member.read() if member else b""
 
 
 def _shifted(xml: bytes, seconds: int) -> bytes:

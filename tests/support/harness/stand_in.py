@@ -23,7 +23,7 @@ ENDLESS = 60.0
 
 _MOUTHFUL = 1 << 20
 
-DEMO = Path(__file__).parents[3] / "exporter" / "pacemaker" / "demo"
+DEMO = Path(__file__).parents[3] / "exporter" / "pacemaker" / "demo" / "bundles"
 HEALTHY = DEMO / "frames" / "00-healthy.xml"
 CIB = DEMO / "cib.xml"
 

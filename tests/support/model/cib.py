@@ -635,6 +635,19 @@ Constraint = Location | Colocation | Order | Ticket
 
 
 @dataclass(frozen=True)
+class FencingLevel:
+    """The devices that fence a node together, at the first level of the fencing topology."""
+
+    target: str
+    devices: tuple[str, ...]
+
+    def write(self, parent: ET.Element) -> None:
+        """Append the configuration."""
+        attributes = {"id": f"fl-{self.target}-1", "target": self.target, "index": 1}
+        _add(parent, "fencing-level", attributes | {"devices": ",".join(self.devices)})
+
+
+@dataclass(frozen=True)
 class Node:
     """A full member of the cluster. Unclean shows only with fencing enabled."""
 
@@ -656,13 +669,16 @@ class RemoteNode:
     meta: Mapping[str, str] = field(default_factory=dict)
     """Meta attributes of the connection."""
     failures: tuple[Failure, ...] = ()
-    """Failures of the connection."""
+    """Failures of the connection. With fencing, one that is not recovered from makes an online
+    node unclean."""
+    since: int = -3600
+    """When the connection was started or stopped."""
 
     @property
     def connection(self) -> Primitive:
         """The resource that connects to it, of the same name."""
         role: Role = "stopped" if self.state == "offline" else "started"
-        run = Run(self.host, role, failures=self.failures)
+        run = Run(self.host, role, self.since, self.failures)
         return Primitive(self.name, REMOTE, (run,), meta=self.meta, monitor=60)
 
 
@@ -688,6 +704,7 @@ class Cluster:
     epoch: int = 58
     changed: int = -300
     """When the configuration was last written."""
+    levels: tuple[FencingLevel, ...] = ()
 
     def cib(self, now: int) -> ET.Element:
         """The whole CIB, all of its times relative to ``now``."""
@@ -763,6 +780,10 @@ class Cluster:
         constraints = _add(parent, "constraints", {})
         for constraint in self.constraints:
             constraint.write(constraints)
+        if self.levels:
+            topology = _add(parent, "fencing-topology", {})
+            for level in self.levels:
+                level.write(topology)
 
     def _status(self, parent: ET.Element, now: int) -> None:
         history = _History()

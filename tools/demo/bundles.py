@@ -1,25 +1,6 @@
-"""Generates the demonstration: an incident of five minutes, written as CIBs, shown by crm_mon.
+"""The small cluster: three nodes and five bundles. Replicas fail, a node is fenced."""
 
-``python -m tools.demo exporter/pacemaker/demo`` writes the files that the demonstration replays:
-
-- ``frames/NN-name.xml``: the output of the real ``crm_mon --output-as=xml --inactive`` at each
-  moment, with the clock set by faketime (Debian: pacemaker-cli-utils, faketime);
-- ``cib.xml``: the configuration as cibadmin prints it, with an empty status section, and
-  ``frames/NN-name.cib.xml`` for each frame with another configuration;
-- ``timeline.json``: when each frame is shown, and what happens in it.
-
-The same crm_mon writes the same bytes every time. Without a running cluster it cannot print the
-`<pacemakerd>` element and the fencing history.
-"""
-
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from tests.support.model.cib import (
     Bundle,
@@ -38,32 +19,19 @@ from tests.support.model.cib import (
     haproxy,
     rabbitmq,
     redis,
-    text,
     virtual_ip,
 )
-
-BASE = 1_767_225_600
-"""2026-01-01T00:00:00Z, the start of the story. All times below are offsets from it."""
-LOOP_SECONDS = 300
-DAY = 86_400
+from tools.demo.story import DAY, Frame, started
 
 HOSTS = ("controller-0", "controller-1", "controller-2")
 FIRST, SECOND, LOST = HOSTS
 PUBLIC, INTERNAL = "192.0.2.10", "198.51.100.10"
-REQUEST = ("crm_mon", "--output-as=xml", "--inactive")
-_TIMEOUT = 60
 
 
-def _since(bundle: Bundle, since: int) -> Bundle:
-    """Return the bundle with all replicas started at `since`."""
-    replicas = tuple(replace(replica, since=since) for replica in bundle.replicas)
-    return replace(bundle, replicas=replicas)
-
-
-GALERA = _since(galera(HOSTS), -DAY)
-REDIS = _since(redis(HOSTS), -DAY)
-RABBITMQ = _since(rabbitmq(HOSTS), -DAY)
-HAPROXY = _since(haproxy(HOSTS), -DAY)
+GALERA = started(galera(HOSTS), -DAY)
+REDIS = started(redis(HOSTS), -DAY)
+RABBITMQ = started(rabbitmq(HOSTS), -DAY)
+HAPROXY = started(haproxy(HOSTS), -DAY)
 ON_FIRST, ON_SECOND, ON_LOST = (Run(host, since=-DAY) for host in HOSTS)
 VOLUME = Replica(LOST, "started", -DAY)
 
@@ -128,16 +96,6 @@ class Scene:
         )
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The cluster from one moment of the story to the next frame."""
-
-    at: int
-    name: str
-    says: str
-    scene: Scene
-
-
 def _fence(target: str, runs: tuple[Run, ...]) -> Primitive:
     """Return the fence device of a node: its management board."""
     params = {
@@ -163,7 +121,7 @@ def frames() -> list[Frame]:
     story: list[Frame] = []
 
     def add(at: int, name: str, says: str, scene: Scene) -> Scene:
-        story.append(Frame(at, name, says, scene))
+        story.append(Frame(at, name, says, scene.cluster))
         return scene
 
     healthy = Scene()
@@ -302,57 +260,3 @@ def frames() -> list[Frame]:
         ),
     )
     return story
-
-
-def shown(frame: Frame) -> bytes:
-    """Return the output of the real crm_mon in a frame, at the frame's time."""
-    with tempfile.TemporaryDirectory() as directory:
-        cib = Path(directory, "cib.xml")
-        cib.write_text(frame.scene.cluster.xml(BASE), encoding="utf-8")
-        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(BASE + frame.at))
-        return subprocess.run(
-            ["faketime", "-f", clock, *REQUEST],
-            env={**os.environ, "LC_ALL": "C", "TZ": "UTC", "CIB_file": str(cib)},
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=True,
-        ).stdout
-
-
-def configuration(frame: Frame) -> tuple[str, str]:
-    """Return the CIB without status, and the part of it that does not say when it was written."""
-    cib = frame.scene.cluster.cib(BASE)
-    status = cib.find("status")
-    if status is not None:
-        status.clear()
-    whole = text(cib)
-    return whole, whole.partition("<configuration>")[2]
-
-
-def write(directory: Path) -> None:
-    """Write the demonstration into a directory, replacing an old one."""
-    pictures = directory / "frames"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for old in pictures.glob("*.xml"):
-        old.unlink()
-    story = frames()
-    first, usual = configuration(story[0])
-    (directory / "cib.xml").write_text(first, encoding="utf-8")
-    timeline = []
-    for number, frame in enumerate(story):
-        name = f"frames/{number:02}-{frame.name}"
-        entry: dict[str, int | str] = {"at": frame.at, "name": frame.name, "file": f"{name}.xml"}
-        (directory / f"{name}.xml").write_bytes(shown(frame))
-        whole, configured = configuration(frame)
-        if configured != usual:
-            entry["cib"] = f"{name}.cib.xml"
-            (directory / f"{name}.cib.xml").write_text(whole, encoding="utf-8")
-        timeline.append(entry | {"says": frame.says})
-    loop = {"base": BASE, "loop_seconds": LOOP_SECONDS, "frames": timeline}
-    (directory / "timeline.json").write_text(json.dumps(loop, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    if len(sys.argv[1:]) != 1:
-        sys.exit("usage: python -m tools.demo DIRECTORY")
-    write(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Generates the demonstrations of the exporter."""
