@@ -263,7 +263,10 @@ def page(
         return
     yield from _titled(wanted.rows(tables.nodes(judgement)))
     yield from _bundles(judgement, wanted)
-    yield from _titled(wanted.rows(tables.resources(wanted.instances(judgement))))
+    resources, devices = wanted.instances(judgement)
+    yield from _titled(wanted.rows(tables.resources(resources, every_node=wanted.in_full)))
+    if devices:
+        yield Group("", _sentence(tables.fencing_devices(devices)))
     for _, table in tables.other_tables(observation, now):
         yield from _titled(wanted.history(table))
     for registration in registry:
@@ -401,7 +404,11 @@ def _titled(table: Table | None) -> Iterator[RenderableType]:
     if table is not None:
         note = f" ({table.note})" if table.note else ""
         left_out = f": {table.left_out} (--all lists them)" if table.left_out else ""
-        yield from _section(table.title + left_out + note, _Listing(table))
+        title = table.title + left_out + note
+        if table.rows:
+            yield from _section(title, _Listing(table))
+        else:
+            yield Group("", Text(title, "bold"))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from exporter.cluster.agents import is_fencing_device
 from exporter.cluster.model import (
     INFINITY,
     SETTLED_ROLES,
@@ -26,7 +27,7 @@ from exporter.judgement.bundles import BundleJudgement, BundleState
 from exporter.judgement.expectations import why_fewer
 from exporter.judgement.judge import Judgement
 from exporter.judgement.nodes import NodeJudgement
-from exporter.judgement.problem import SubjectType, names_with_problems
+from exporter.judgement.problem import SubjectType, listed, names_with_problems
 from exporter.judgement.replicas import why_not_ready
 from exporter.judgement.resources import InstanceJudgement
 from exporter.report.document import utc
@@ -413,8 +414,14 @@ def _role_tone(resources: Sequence[Resource], role: Role) -> Tone:
     return _ROLES.get(role, Tone.TRANSITION)
 
 
-def resources(instances: Sequence[InstanceJudgement]) -> Table | None:
-    """Return a row for each resource outside bundles, for all its instances."""
+def resources(instances: Sequence[InstanceJudgement], *, every_node: bool = False) -> Table | None:
+    """Return a row for each resource outside bundles, for all its instances.
+
+    Args:
+        instances: what is to be listed.
+        every_node: whether to name every node of a clone that runs on many.
+
+    """
     found: dict[tuple[str, str, str, str], list[InstanceJudgement]] = {}
     for judged in instances:
         resource, instance = judged.resource, judged.instance
@@ -426,7 +433,7 @@ def resources(instances: Sequence[InstanceJudgement]) -> Table | None:
             _cell(agent),
             _cell(group),
             _cell(clone),
-            _combined_state(members, cloned=bool(clone)),
+            _combined_state(members, cloned=bool(clone), every_node=every_node),
         )
         for (name, agent, group, clone), members in found.items()
     ]
@@ -434,7 +441,44 @@ def resources(instances: Sequence[InstanceJudgement]) -> Table | None:
     return _table("Resources outside bundles", headers, rows)
 
 
-def _combined_state(instances: Sequence[InstanceJudgement], *, cloned: bool) -> Cell:
+def without_many_devices(
+    instances: Sequence[InstanceJudgement],
+) -> tuple[Sequence[InstanceJudgement], Sequence[InstanceJudgement]]:
+    """Return the resources to list, and the fencing devices to sum up: more than ten of them."""
+    devices = [judged for judged in instances if is_fencing_device(judged.resource)]
+    if len(devices) <= LISTED:
+        return instances, ()
+    return [judged for judged in instances if not is_fencing_device(judged.resource)], devices
+
+
+def fencing_devices(devices: Sequence[InstanceJudgement]) -> Cell:
+    """Return how many fencing devices are in which state, and the first names of those not well.
+
+    Args:
+        devices: at least one.
+
+    """
+    by_state: dict[Words, list[str]] = {}
+    for judged in devices:
+        placed, *marks = _combined_state([judged])
+        text = ", ".join([judged.resource.role, *(mark.text for mark in marks)])
+        bad = [part.tone for part in (placed, *marks) if part.tone in _BAD]
+        state = Words(text, bad[-1] if bad else Tone.STARTED)
+        by_state.setdefault(state, []).append(judged.resource.id)
+    well_first = sorted(by_state.items(), key=lambda entry: entry[0].tone in _BAD)
+    heads = (f"{len(devices)} fencing devices: ", *[""] * len(well_first))
+    return tuple(
+        _words(
+            f"{head}{len(names)} {state.text}{f': {listed(names)}' if state.tone in _BAD else ''}",
+            state.tone,
+        )
+        for head, (state, names) in zip(heads, well_first, strict=False)
+    )
+
+
+def _combined_state(
+    instances: Sequence[InstanceJudgement], *, cloned: bool = False, every_node: bool = False
+) -> Cell:
     """Return the nodes by role, and the marks of any instance."""
     resources = [judged.resource for judged in instances]
     down = any(judged.down for judged in instances)
@@ -445,7 +489,11 @@ def _combined_state(instances: Sequence[InstanceJudgement], *, cloned: bool) -> 
         # crm_mon lists more stopped members than can exist.
         places.pop(Role.STOPPED, None)
     parts = [
-        _placed(role, names, Tone.FAILED if down else _role_tone(resources, role))
+        _placed(
+            role,
+            names if every_node or len(names) <= LISTED else [listed(names)],
+            Tone.FAILED if down else _role_tone(resources, role),
+        )
         for role, names in places.items()
     ]
     marks = dict.fromkeys(mark for resource in resources for mark in _marks(resource))

@@ -8,7 +8,14 @@ from exporter.judgement.bundles import BundleJudgement, BundleState
 from exporter.judgement.judge import Judgement
 from exporter.judgement.problem import Problem, SubjectType, names_with_problems
 from exporter.judgement.resources import InstanceJudgement
-from exporter.report.tables import LISTED, Table, exceptions, first_rows, rows_about
+from exporter.report.tables import (
+    LISTED,
+    Table,
+    exceptions,
+    first_rows,
+    rows_about,
+    without_many_devices,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,11 @@ class Wanted:
     everything: bool = False
     """List what is well, too, however much there is."""
     problems_only: bool = False
+
+    @property
+    def in_full(self) -> bool:
+        """Whether what is listed is not summed up."""
+        return self.everything or bool(self.patterns)
 
     def unknown(self, judgement: Judgement) -> list[str]:
         """Return the patterns that match no node, bundle or resource."""
@@ -56,12 +68,18 @@ class Wanted:
             return table
         return rows_about(table, self._by_name) if self.patterns else first_rows(table)
 
-    def instances(self, judgement: Judgement) -> Sequence[InstanceJudgement]:
-        """Return the resources outside bundles; a summary lists remote nodes, not connections."""
-        if self.everything or self.patterns:
-            return judgement.instances
+    def instances(
+        self, judgement: Judgement
+    ) -> tuple[Sequence[InstanceJudgement], Sequence[InstanceJudgement]]:
+        """Return the resources outside bundles to list, and the fencing devices to sum up.
+
+        A summary lists remote nodes, not connections.
+        """
+        if self.in_full:
+            return judgement.instances, ()
         nodes = {judged.node.name for judged in judgement.nodes}
-        return [j for j in judgement.instances if j.resource.id not in nodes]
+        found = [j for j in judgement.instances if j.resource.id not in nodes]
+        return without_many_devices(found)
 
     def bundles(
         self, judgement: Judgement

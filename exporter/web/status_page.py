@@ -543,10 +543,13 @@ def _cluster(
 def _nodes(nodes: Table) -> Element:
     """Return the nodes; of many only those that are not well, and all of them folded."""
     shown = tables.exceptions(nodes)
-    parts = [_table(shown, "Nodes" if shown is nodes else "Nodes that are not well")]
+    caption = "Nodes" if shown is nodes else "Nodes that are not well"
+    parts = [_table(shown, caption, compact=True)]
     if shown is not nodes:
         summary = f"All {len(nodes.rows)} nodes: {shown.left_out}"
-        folded = E.details({"id": "all-nodes"}, E.summary(summary), _table(nodes, "All nodes"))
+        folded = E.details(
+            {"id": "all-nodes"}, E.summary(summary), _table(nodes, "All nodes", compact=True)
+        )
         parts = [*(parts if shown.rows else []), folded]
     return E.section({"aria-labelledby": "nodes"}, E.h2({"id": "nodes"}, nodes.title), *parts)
 
@@ -588,27 +591,38 @@ def _bundle(judged: BundleJudgement, number: int, judgement: Judgement, wrong: s
             *([] if unfolded else where),
         ),
         E.p({"class": "faint"}, tables.bundle_kind(bundle)),
-        *((_table(table, f"Replicas of {printable(bundle.id)}"),) if table else ()),
+        *((_table(table, f"Replicas of {printable(bundle.id)}", compact=True),) if table else ()),
     )
 
 
 def _resources(
     instances: Sequence[InstanceJudgement], found: Sequence[Problem]
 ) -> Iterator[Element]:
-    """Yield the resources outside bundles; fold those without problems, except addresses."""
+    """Yield the resources outside bundles; fold those without problems, except addresses.
+
+    Many fencing devices are summed up by their states.
+    """
     wrong = names_with_problems(found, _RESOURCES)
     shown: list[InstanceJudgement] = []
     folded: list[InstanceJudgement] = []
-    for judged in instances:
+    others, devices = tables.without_many_devices(instances)
+    for judged in others:
         told = is_address(judged.resource) or not wrong.isdisjoint(_names(judged.instance))
         (shown if told else folded).append(judged)
     parts: list[Element] = []
     if table := tables.resources(shown):
-        parts.append(_table(table, "Virtual addresses, and resources that have problems"))
-    if others := tables.resources(folded):
-        summary = f"{_count(len(others.rows), 'resource')} without problems of their own"
+        caption = "Virtual addresses, and resources that have problems"
+        parts.append(_table(table, caption, compact=True))
+    if table := tables.resources(folded):
+        summary = f"{_count(len(table.rows), 'resource')} without problems of their own"
+        caption = "Resources without problems of their own"
+        parts.append(E.details(E.summary(summary), _table(table, caption, compact=True)))
+    if table := tables.resources(devices):
         parts.append(
-            E.details(E.summary(summary), _table(others, "Resources without problems of their own"))
+            E.details(
+                E.summary(*_sentence(tables.fencing_devices(devices))),
+                _table(table, "Fencing devices", compact=True),
+            )
         )
     if parts:
         yield E.section(
@@ -619,16 +633,14 @@ def _resources(
 
 
 def _section(name: str, table: Table) -> Element:
+    """Return a section with a table; fold a table of many rows, which are not all listed."""
     note = ((E.p({"class": "faint"}, f"{_capital(table.note)}"),)) if table.note else ()
     left = len(table.rows) - LISTED
     more = f"{left} more: pacemaker-bundle-exporter show --all lists them"
-    return E.section(
-        {"aria-labelledby": name},
-        E.h2({"id": name}, table.title),
-        *note,
-        _table(table, table.title, LISTED if left > 0 else len(table.rows)),
-        *((E.p(more),) if left > 0 else ()),
-    )
+    content = [_table(table, table.title, LISTED), *((E.p(more),) if left > 0 else ())]
+    if len(table.rows) > tables.LISTED:
+        content = [E.details(E.summary(f"{len(table.rows)} entries"), *content)]
+    return E.section({"aria-labelledby": name}, E.h2({"id": name}, table.title), *note, *content)
 
 
 def _footer(inputs: Inputs, options: PageOptions, observation: Observation | None) -> Element:
@@ -664,11 +676,21 @@ def _other_members(observation: Observation) -> Iterator[str]:
             yield node.name
 
 
-def _table(table: Table, caption: str, listed: int | None = None) -> Element:
-    """Return a table with explicit ARIA roles: on narrow screens the CSS shows rows as cards."""
+def _table(
+    table: Table, caption: str, listed: int | None = None, *, compact: bool = False
+) -> Element:
+    """Return a table with explicit ARIA roles: on narrow screens the CSS shows rows as cards.
+
+    Args:
+        table: the table.
+        caption: for screen readers.
+        listed: how many rows to list; all by default.
+        compact: whether cards have as many words in a line as fit, and labels only where needed.
+
+    """
     headers = (E.th({"scope": "col", "role": "columnheader"}, header) for header in table.headers)
     return E.table(
-        {"role": "table"},
+        {"role": "table", **({"class": "compact"} if compact else {})},
         E.caption({"class": "hidden"}, caption),
         E.thead({"role": "rowgroup"}, E.tr({"role": "row"}, *headers)),
         E.tbody({"role": "rowgroup"}, *(_row(row, table.headers) for row in table.rows[:listed])),

@@ -18,13 +18,19 @@ import pytest
 from rich.console import Console
 
 from exporter.cli import show
-from exporter.cluster.observation import Observation
+from exporter.cluster.observation import Observation, Origin
 from exporter.judgement.judge import Judgement, judge
+from exporter.pacemaker.demo import DemoCommands
+from exporter.polling.observer import Observer
+from exporter.polling.registry import REGISTRY
 from exporter.report.check import Status, check
 from exporter.report.wanted import Wanted
+from exporter.sources.tools import SourceContext, Tools
 from tests.support.harness import see
+from tests.support.harness.fakes import FrozenClock
 from tests.support.harness.programs import eventually
-from tests.support.model.cib import Cluster, Failure, RemoteNode, Run, controllers
+from tests.support.harness.results import good
+from tests.support.model.cib import Cluster, Failure, Primitive, RemoteNode, Run, controllers
 from tests.support.model.states import (
     ADDRESSES,
     FIRST,
@@ -92,6 +98,43 @@ def test_large_cluster_is_shown_worst_first_and_in_short(cloud: Judgement) -> No
     assert sum(line.startswith("  compute-") for line in page) == 10
     (address,) = (line for line in page if line.startswith("  ip-192.0.2.10 "))
     assert address.endswith("stopped")
+
+
+def test_healthy_cloud_is_summed_up_in_a_page() -> None:
+    clock = FrozenClock()
+    context = SourceContext(Tools(DemoCommands(clock, name="cloud")), clock, 30)
+    page = lines(good(Observer(context, REGISTRY, Origin.DEMO).observe(judge)))
+    assert "Nothing is wrong." in page
+    assert "Nodes: 303 of 303 are well (--all lists them)" in page
+    assert "304 fencing devices: 304 started" in page
+    (clone,) = (line for line in page if line.startswith("  compute-unfence-trigger "))
+    assert clone.endswith("started on compute-0, compute-1, compute-2 and 297 more")
+    assert len(page) <= 40
+
+
+def _fenced_by(devices: int, directory: Path) -> Judgement:
+    """A cluster with so many fencing devices: one is stopped, one has failed."""
+    failed = Run(FIRST, failures=(Failure(rc=1),))
+    runs = [(), (failed,), *[(Run(FIRST),)] * (devices - 2)]
+    made = (
+        Primitive(f"fence-{number}", "stonith:fence_ipmilan", run)
+        for number, run in enumerate(runs)
+    )
+    return judge(observed(Cluster(controllers(), tuple(made), fencing=True), directory))
+
+
+@pytest.mark.real
+def test_many_fencing_devices_are_counted_by_state(tmp_path: Path) -> None:
+    many = _fenced_by(11, tmp_path)
+    said = "11 fencing devices: 9 started, 1 stopped: fence-0, 1 started, failed: fence-1"
+    assert said in lines(many)
+    assert not any(" stonith:" in line for line in lines(many))
+    assert sum(" stonith:" in line for line in lines(many, everything=True)) == 11
+    assert said not in lines(many, everything=True)
+    assert sum(" stonith:" in line for line in lines(many, "fence-1")) == 1
+    few = lines(_fenced_by(10, tmp_path))
+    assert sum(" stonith:" in line for line in few) == 10
+    assert not any("fencing devices:" in line for line in few)
 
 
 @pytest.mark.real

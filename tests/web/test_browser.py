@@ -1,6 +1,6 @@
 """The status page in a real Chromium."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -59,15 +59,15 @@ class _Later:
         return MONOTONIC + self.seconds
 
 
-def _demo() -> Iterator[tuple[str, State]]:
+def _demo(demo: str, moments: Iterable[int]) -> Iterator[tuple[str, State]]:
     clock = _Later()
-    poller = Poller(SourceContext(Tools(DemoCommands(clock)), clock, 30), 10)
-    for clock.seconds in range(5, 300, 15):
+    poller = Poller(SourceContext(Tools(DemoCommands(clock, name=demo)), clock, 30), 10)
+    for clock.seconds in moments:
         poller.poll()
         seen = poller.state.observation
         assert seen is not None
         yield (
-            f"demo {clock.seconds}",
+            f"{demo} {clock.seconds}",
             replace(
                 poller.state,
                 judgement=judge(replace(seen, taken=NOW)),
@@ -77,9 +77,16 @@ def _demo() -> Iterator[tuple[str, State]]:
         )
 
 
-STATES.update(_demo())
+STATES.update(_demo("bundles", range(5, 300, 15)))
+CLOUD = dict(_demo("cloud", [5, 65, 100, 140, 225]))
+WORST = "cloud 140"
+"""A rack is lost, a replica of Galera has failed, and an address is stopped."""
+STATES[WORST] = CLOUD[WORST]
 # Each was published by a poll of its own.
 STATES.update({name: replace(state, polls=n) for n, (name, state) in enumerate(STATES.items())})
+CLOUD.update(
+    {name: replace(state, polls=1000 + n) for n, (name, state) in enumerate(CLOUD.items())}
+)
 
 
 @dataclass
@@ -137,6 +144,16 @@ def test_no_content_overflows_the_screen(name: str, site: Shown, browser: Browse
         )
         assert beside == [], width
         assert browser.ask("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", CLOUD)
+def test_cloud_takes_at_most_five_screens_of_a_phone(
+    name: str, site: Shown, browser: Browser
+) -> None:
+    site.state = CLOUD[name]
+    browser.show(f"{site.url}?refresh=off", width=400)
+    assert len(browser.texts("#all-nodes tbody tr")) == 303
+    assert browser.ask("return document.documentElement.scrollHeight") <= 5 * 800
 
 
 def test_markup_in_names_is_shown_as_text(site: Shown, browser: Browser) -> None:
@@ -210,7 +227,7 @@ def test_every_colour_comes_with_a_shape_and_words(site: Shown, browser: Browser
     """Each shown tone has its own shape beside words."""
     shapes: dict[str, str] = {}
     for name, state in STATES.items():
-        if name.startswith("demo"):
+        if name.startswith("bundles "):
             site.state = state
             browser.show(f"{site.url}?refresh=off")
             shapes |= dict(

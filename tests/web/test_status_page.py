@@ -12,7 +12,15 @@ from dataclasses import replace
 import pytest
 from lxml import html
 
-from exporter.cluster.model import FailedAction, Node, NodeType, ResourceHistory, Role
+from exporter.cluster.model import (
+    FailedAction,
+    Instance,
+    Node,
+    NodeType,
+    Resource,
+    ResourceHistory,
+    Role,
+)
 from exporter.cluster.observation import Observation
 from exporter.cluster.outcome import Outcome
 from exporter.judgement.commands import changes_cluster
@@ -358,6 +366,41 @@ def test_failures_that_do_not_fit_are_counted() -> None:
     (section,) = page.xpath("//section[@aria-labelledby='failed-actions']")
     assert len(section.xpath(".//tbody/tr")) == LISTED
     assert f"{55 - LISTED} more: pacemaker-bundle-exporter show" in section.text_content()
+
+
+@pytest.mark.parametrize(("count", "folded"), [(10, []), (11, ["11 entries"])])
+def test_more_than_ten_failures_are_folded(count: int, folded: list[str]) -> None:
+    actions = tuple(FailedAction(f"r{n}", "node-0", "start", "Error", "1") for n in range(count))
+    snapshot = replace(WELL.snapshot, failed_actions=actions)
+    page = tree(seen(replace(WELL, snapshot=snapshot)))
+    (section,) = page.xpath("//section[@aria-labelledby='failed-actions']")
+    assert texts(section, "./details[not(@open)]/summary") == folded
+    assert len(section.xpath("./details//tbody/tr" if folded else "./table//tbody/tr")) == count
+
+
+def test_many_fencing_devices_are_counted_by_state_and_folded() -> None:
+    (node, *_) = WELL.snapshot.nodes
+    devices = tuple(
+        Instance(
+            Resource(
+                f"fence-{n}",
+                "stonith:fence_ipmilan",
+                Role.STARTED if n > 1 else Role.STOPPED,
+                active=n > 1,
+                nodes=(node,) if n > 1 else (),
+            )
+        )
+        for n in range(300)
+    )
+    page = tree(seen(replace(WELL, snapshot=replace(WELL.snapshot, instances=devices))))
+    sound(page)
+    (section,) = page.xpath("//section[@aria-labelledby='resources']")
+    assert texts(section, "./details[not(@open)]/summary") == [
+        "300 fencing devices: 298 started, 2 stopped: fence-0 and fence-1"
+    ]
+    assert len(section.xpath(".//tbody/tr")) == 300
+    (link,) = page.xpath("//section[@aria-labelledby='verdict']//h3/a/@href")
+    assert link == "#resources"
 
 
 def test_of_many_nodes_those_that_are_not_well_are_shown_and_all_are_folded() -> None:
