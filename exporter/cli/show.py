@@ -266,7 +266,7 @@ def page(
     resources, devices = wanted.instances(judgement)
     yield from _titled(wanted.rows(tables.resources(resources, every_node=wanted.in_full)))
     if devices:
-        yield Group("", _sentence(tables.fencing_devices(devices)))
+        yield Group("", _sentence(tables.fencing_devices(devices)).append(" (--all lists them)"))
     for _, table in tables.other_tables(observation, now):
         yield from _titled(wanted.history(table))
     for registration in registry:

@@ -182,6 +182,9 @@ class _Resource(_Instances):
         address = is_address(resource)
         severity = Severity.CRITICAL if address or resource.blocked else Severity.WARNING
         details = [self._how_down(resource)]
+        stopped = not (resource.active or resource.failing or resource.blocked)
+        if stopped and not cause and (reason := self.facts.failures.reason(resource.id)):
+            details = [f"{details[0]}; last failure: {reason}"]
         if left_alone and not resource.blocked:
             severity = Severity.WARNING
             state = "unmanaged" if resource.unmanaged and not self._kept else "in maintenance"

@@ -466,14 +466,16 @@ def fencing_devices(devices: Sequence[InstanceJudgement]) -> Cell:
         state = Words(text, bad[-1] if bad else Tone.STARTED)
         by_state.setdefault(state, []).append(judged.resource.id)
     well_first = sorted(by_state.items(), key=lambda entry: entry[0].tone in _BAD)
-    heads = (f"{len(devices)} fencing devices: ", *[""] * len(well_first))
-    return tuple(
-        _words(
-            f"{head}{len(names)} {state.text}{f': {listed(names)}' if state.tone in _BAD else ''}",
+    counts = [
+        Words(
+            f"{len(names)} {state.text}"
+            + (f": {printable(listed(names))}" if state.tone in _BAD else ""),
             state.tone,
         )
-        for head, (state, names) in zip(heads, well_first, strict=False)
-    )
+        for state, names in well_first
+    ]
+    first = Words(f"{len(devices)} fencing devices: {counts[0].text}", counts[0].tone)
+    return (first, *counts[1:])
 
 
 def _combined_state(

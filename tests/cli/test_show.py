@@ -677,7 +677,7 @@ def test_program_shows_the_demonstration() -> None:
     assert run("--demo", "--config=redis-bundle").stdout.startswith("redis-bundle (podman)\n")
     cloud = run("--demo=cloud").stdout
     assert "\nCluster demo-cloud," in cloud
-    assert "\n304 fencing devices: 304 started\n" in cloud
+    assert "\n304 fencing devices: 304 started (--all lists them)\n" in cloud
 
 
 def test_program_reads_saved_output_from_a_file_or_a_pipe() -> None:

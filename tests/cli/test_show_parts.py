@@ -100,13 +100,36 @@ def test_large_cluster_is_shown_worst_first_and_in_short(cloud: Judgement) -> No
     assert address.endswith("stopped")
 
 
-def test_healthy_cloud_is_summed_up_in_a_page() -> None:
+def _demonstrated(into: int) -> list[str]:
+    """The page of the demonstration's cloud, at a moment of its story."""
     clock = FrozenClock()
-    context = SourceContext(Tools(DemoCommands(clock, name="cloud")), clock, 30)
-    page = lines(good(Observer(context, REGISTRY, Origin.DEMO).observe(judge)))
+    context = SourceContext(Tools(DemoCommands(clock, into, "cloud")), clock, 30)
+    return lines(good(Observer(context, REGISTRY, Origin.DEMO).observe(judge)))
+
+
+def test_services_come_before_a_lost_rack_with_their_reasons() -> None:
+    page, lost = _demonstrated(140), "compute-100, compute-101, compute-102 and 97 more"
+    begin = page.index("What is wrong")
+    assert page[begin : page.index("", begin)] == [
+        "What is wrong",
+        "  critical: galera-bundle is degraded",
+        "    - 2 of 3 expected replicas are ready",
+        "    - 2 of 3 expected replicas are promoted and ready",
+        "    - replica 1: service has failed: local node is not synced, service is stopping",
+        "    $ pcs resource failcount show galera",
+        "  critical: address ip-198.51.100.11 is down",
+        "    - is stopped; last failure: [findif] failed",
+        "    $ pcs status --full",
+        f"  warning: 100 remote nodes are offline: {lost}",
+    ]
+    assert len(page) <= 100
+
+
+def test_healthy_cloud_is_summed_up_in_a_page() -> None:
+    page = _demonstrated(0)
     assert "Nothing is wrong." in page
     assert "Nodes: 303 of 303 are well (--all lists them)" in page
-    assert "304 fencing devices: 304 started" in page
+    assert "304 fencing devices: 304 started (--all lists them)" in page
     (clone,) = (line for line in page if line.startswith("  compute-unfence-trigger "))
     assert clone.endswith("started on compute-0, compute-1, compute-2 and 297 more")
     assert len(page) <= 40
@@ -127,10 +150,10 @@ def _fenced_by(devices: int, directory: Path) -> Judgement:
 def test_many_fencing_devices_are_counted_by_state(tmp_path: Path) -> None:
     many = _fenced_by(11, tmp_path)
     said = "11 fencing devices: 9 started, 1 stopped: fence-0, 1 started, failed: fence-1"
-    assert said in lines(many)
+    assert f"{said} (--all lists them)" in lines(many)
     assert not any(" stonith:" in line for line in lines(many))
     assert sum(" stonith:" in line for line in lines(many, everything=True)) == 11
-    assert said not in lines(many, everything=True)
+    assert not any(said in line for line in lines(many, everything=True))
     assert sum(" stonith:" in line for line in lines(many, "fence-1")) == 1
     few = lines(_fenced_by(10, tmp_path))
     assert sum(" stonith:" in line for line in few) == 10
