@@ -56,12 +56,12 @@ BUNDLES = (
         for name, host in (("volume", HOSTS[0]), ("backup", HOSTS[1]))
     ),
 )
-HELD_BY_HAPROXY = "haproxy-bundle"
+HAPROXY = "haproxy-bundle"
 ROLES = {
     "galera-bundle": "galera-role",
     "rabbitmq-bundle": "rabbitmq-role",
     "redis-bundle": "redis-role",
-    HELD_BY_HAPROXY: "haproxy-role",
+    HAPROXY: "haproxy-role",
     "openstack-cinder-volume": "cinder-volume-role",
     "openstack-cinder-backup": "cinder-backup-role",
 }
@@ -171,8 +171,8 @@ def _constraints() -> Iterator[Location | Colocation | Order]:
         yield Location(bundle, attribute=role)
     for address in (f"ip-{address}" for address in VIRTUAL_IPS):
         yield Location(address, attribute=CONTROLLER)
-        yield Colocation(address, HELD_BY_HAPROXY)
-        yield Order(address, HELD_BY_HAPROXY)
+        yield Colocation(address, HAPROXY)
+        yield Order(address, HAPROXY)
     for resource in (EVACUATE, FENCE_NOVA, *map(name_of, range(COMPUTES))):
         yield Location(resource, attribute=CONTROLLER)
     for target, _ in _targets():

@@ -58,10 +58,10 @@ class DemoCommands:
 
     def _read(self, name: str) -> bytes:
         packed = self._files / PACKED
-        return unpacked(packed, name) if packed.is_file() else (self._files / name).read_bytes()
+        return _unpacked(packed, name) if packed.is_file() else (self._files / name).read_bytes()
 
 
-def unpacked(packed: Traversable, name: str) -> bytes:
+def _unpacked(packed: Traversable, name: str) -> bytes:
     """Return a file of a demonstration that is packed."""
     import tarfile  # noqa: PLC0415 - saves the exporter of a real cluster its memory
 
