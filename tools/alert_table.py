@@ -41,6 +41,9 @@ def condition(template: str) -> str:
         r"\{\{ if \$labels\.bundle \}\}(.*?)\{\{ else \}\}(.*?)\{\{ end \}\}", r"\1 or \2", template
     )
     text = re.sub(r"\{\{ with \$labels\.cluster \}\}.*?\{\{ end \}\}", "", text)
+    query = r"\{\{ with printf (?:(?!\}\}).)*\}\}"
+    text = re.sub(rf"{query}: \{{\{{ range .*?, \.\.\.(?:\{{\{{ end \}}\}}){{2}}", ": NAMES", text)
+    text = re.sub(rf"{query} of \{{\{{ \. \| first \| value \}}\}}\{{\{{ end \}}\}}", " of M", text)
     # Where a word has a singular and a plural, keep the plural.
     text = re.sub(
         r"\{\{ (?:with|if) (?:(?!\{\{).)*\}\}\w+\{\{ else \}\}(\w+)\{\{ end \}\}", r"\1", text
