@@ -267,7 +267,7 @@ def page(
     yield from _titled(wanted.rows(tables.resources(resources, every_node=wanted.in_full)))
     if devices:
         yield Group("", _sentence(tables.fencing_devices(devices)).append(" (--all lists them)"))
-    for _, table in tables.other_tables(observation, now):
+    for _, table in tables.other_tables(judgement, now):
         yield from _titled(wanted.history(table))
     for registration in registry:
         for table in registration.tables(observation, now):

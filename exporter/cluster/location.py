@@ -33,8 +33,32 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class DateExpression:
+    """Holds from one moment to another, in seconds since the epoch."""
+
+    start: float | None = None
+    """None: since ever."""
+    end: float | None = None
+    """None: for ever."""
+
+    def holds(self, now: float) -> bool:
+        """Whether it holds at a moment."""
+        return (self.start is None or self.start <= now) and (self.end is None or now <= self.end)
+
+    @property
+    def evaluable(self) -> bool:
+        """Return False: the node's attributes do not decide."""
+        return False
+
+    @property
+    def refers_to_match(self) -> bool:
+        """Always False."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Unevaluable:
-    """A part of a rule that node attributes do not decide."""
+    """A part of a rule that neither node attributes nor two moments decide."""
 
     tag: str
     """date_expression, rsc_expression, op_expression, or rule for a reference within a rule."""
@@ -57,7 +81,7 @@ class Rule:
     A rule has no id, so rules that say the same are equal.
     """
 
-    operands: tuple["Expression | Rule | Unevaluable", ...]
+    operands: tuple["Operand", ...]
     boolean_op: str = "and"
     """`and` or `or`."""
     role: str = ""
@@ -77,6 +101,9 @@ class Rule:
         return "%" in (self.score_attribute or "") or any(
             operand.refers_to_match for operand in self.operands
         )
+
+
+Operand = Expression | DateExpression | Unevaluable | Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +126,8 @@ class LocationConstraint:
     role: str = ""
     """Pacemaker ignores it if rules choose the nodes: they have roles of their own."""
     rules: tuple[Rule, ...] = ()
+    rule_ids: tuple[str, ...] = ()
+    """The id of each rule."""
     exclusive: bool = False
     """resource-discovery="exclusive": the resource may run only on nodes that such a constraint
     matches."""
@@ -125,3 +154,5 @@ class Locations:
     """The cluster property symmetric-cluster: resources may run where no constraint says so."""
     cluster_name: str = ""
     """The cluster property cluster-name, which rules may ask for; empty if it is not set."""
+    dates: frozenset[DateExpression] = frozenset()
+    """All date expressions in the rules of constraints."""

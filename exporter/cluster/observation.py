@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from exporter.cluster.configuration import BundleConfiguration, Configuration
-from exporter.cluster.model import Ban, NodeType, Snapshot
+from exporter.cluster.location import DateExpression
+from exporter.cluster.model import NodeType, Snapshot, Ticket
 from exporter.cluster.role_changes import RoleChanges
 from exporter.cluster.selection import Selection
 
@@ -38,6 +39,10 @@ class Observation:
     role_changes: RoleChanges = field(default_factory=RoleChanges)
     attribute_names: re.Pattern[str] = Selection().attribute_names
     """Node attributes are exported if their whole name matches."""
+    dates_in_force: frozenset[DateExpression] = frozenset()
+    """The date expressions of location constraints that hold at the time of the poll."""
+    ticket_states: tuple[Ticket, ...] | None = None
+    """The tickets in the CIB. None while nothing depends on one, or if they could not be read."""
     facts: Mapping[type, Any] = field(default_factory=dict)
     """The facts of additional sources, by type."""
     origin: Origin = Origin.CLUSTER
@@ -63,9 +68,9 @@ class Observation:
         return {b.id: known[b.id] for b in self.snapshot.bundles if b.id in known}
 
     @property
-    def constraints(self) -> tuple[Ban, ...]:
-        """All negative location constraints, and the positive ones that a move left behind."""
-        return (*self.snapshot.bans, *self.configuration_or_empty.preferences)
+    def tickets(self) -> tuple[Ticket, ...]:
+        """The tickets in the CIB, else those that crm_mon lists without having been asked to."""
+        return self.snapshot.tickets if self.ticket_states is None else self.ticket_states
 
     @property
     def in_maintenance(self) -> bool:

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class Collector(StrEnum):
-    """An optional part: if it is off, crm_mon is not asked for it and its metrics are absent."""
+    """An optional part: if it is off, its metrics are absent.
+
+    Failures, fencing and tickets are then not asked for, either.
+    """
 
     RESOURCES = "resources"
     """Resources outside bundles."""

@@ -94,7 +94,7 @@ def _tickets(facts: Facts) -> Iterator[Finding]:
     """Yield the tickets that are not granted, unless nothing is known to depend on them."""
     configuration = facts.observation.configuration
     needed = {d.ticket for d in configuration.ticket_dependencies} if configuration else None
-    for ticket in facts.snapshot.tickets:
+    for ticket in facts.observation.tickets:
         if (ticket.granted and not ticket.standby) or (
             needed is not None and ticket.id not in needed
         ):

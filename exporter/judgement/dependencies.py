@@ -56,11 +56,10 @@ class Dependencies:
     @classmethod
     def of(cls, observation: Observation) -> "Dependencies":
         """Return the dependencies in an observation; without the CIB there are none."""
-        snapshot = observation.snapshot
         return cls(
             observation.configuration_or_empty,
-            {ticket.id: ticket.granted and not ticket.standby for ticket in snapshot.tickets},
-            stop_all=bool(snapshot.cluster.stop_all_resources),
+            {ticket.id: ticket.granted and not ticket.standby for ticket in observation.tickets},
+            stop_all=bool(observation.snapshot.cluster.stop_all_resources),
         )
 
     def held_back(self, resource: str) -> HeldBack | None:
@@ -85,7 +84,7 @@ class Dependencies:
                 if reasons and reasons[0] and all(reasons):
                     return replace(reasons[0], constraint=dependency.constraint)
             for ticket in self._configuration.tickets_of.get(part, ()):
-                # Without crm_mon's list of tickets nothing is known, which excuses nothing.
+                # Without the states of tickets nothing is known, which excuses nothing.
                 if self._granted.get(ticket.ticket, True):
                     continue
                 if promoted or not ticket.promotion_only:

@@ -7,6 +7,7 @@ from functools import cached_property
 from exporter.cluster.agents import is_address, is_connection
 from exporter.cluster.configuration import Configuration, ResourceKind
 from exporter.cluster.model import (
+    Ban,
     Instance,
     NodeType,
     ResourceHistory,
@@ -59,6 +60,7 @@ class Facts:
     bundles: tuple[BundleJudgement, ...]
     instances: tuple[InstanceJudgement, ...]
     clones: tuple[CloneJudgement, ...]
+    bans: tuple[Ban, ...] = ()
 
     @property
     def snapshot(self) -> Snapshot:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.cluster.model import Bundle, Instance, Node, Role, Snapshot, without_number
+from exporter.cluster.model import Ban, Bundle, Instance, Node, Role, Snapshot, without_number
 from exporter.cluster.observation import Observation
+from exporter.judgement import bans
 from exporter.judgement.bundles import BundleJudgement
 from exporter.judgement.clones import CloneJudgement, CloneLimits
 from exporter.judgement.dependencies import Dependencies
 from exporter.judgement.eligible import Eligible
+from exporter.judgement.facts import Facts
 from exporter.judgement.nodes import NodeJudgement, judge_node
 from exporter.judgement.problem import Problem
 from exporter.judgement.problems import find_problems
@@ -25,6 +27,9 @@ class Judgement:
     instances: tuple[InstanceJudgement, ...] = ()
     """The resources outside bundles."""
     clones: tuple[CloneJudgement, ...] = ()
+    bans: tuple[Ban, ...] | None = None
+    """All negative location constraints, and the positive ones that a move left behind. None
+    while they are not known."""
     problems: tuple[Problem, ...] = ()
     """What is wrong, the worst first."""
 
@@ -40,13 +45,17 @@ class Judge:
     def __init__(self) -> None:
         """Start without an observation."""
         self._eligible: tuple[object, Eligible] | None = None
+        self._bans: tuple[object, tuple[Ban, ...] | None] | None = None
 
     def judge(self, observation: Observation) -> Judgement:
         """Judge an observation."""
         key = Eligible.key(observation)
         if self._eligible is None or self._eligible[0] != key:
             self._eligible = key, Eligible(observation)
-        return _Judge(observation, self._eligible[1]).judge()
+        key = bans.key(observation)
+        if self._bans is None or self._bans[0] != key:
+            self._bans = key, bans.find_bans(observation)
+        return _Judge(observation, self._eligible[1], self._bans[1]).judge()
 
 
 def judge(observation: Observation) -> Judgement:
@@ -57,12 +66,15 @@ def judge(observation: Observation) -> Judgement:
 class _Judge:
     """Judges one observation; holds what several judgements need."""
 
-    def __init__(self, observation: Observation, eligible: Eligible) -> None:
+    def __init__(
+        self, observation: Observation, eligible: Eligible, found: tuple[Ban, ...] | None
+    ) -> None:
         self._observation = observation
         self._snapshot = observation.snapshot
         self._configuration = observation.configuration_or_empty
         self._in_maintenance = observation.in_maintenance
         self._eligible = eligible
+        self._bans = found
         self._dependencies = Dependencies.of(observation)
         self._disabled = {
             instance.resource.id
@@ -78,9 +90,8 @@ class _Judge:
         instances = tuple(self._instance(instance) for instance in self._snapshot.instances)
         bundles = tuple(self._bundle(bundle) for bundle in self._snapshot.bundles)
         parts = (self._nodes, bundles, instances, tuple(self._clones(instances)))
-        return Judgement(
-            self._observation, *parts, problems=find_problems(self._observation, *parts)
-        )
+        facts = Facts(self._observation, *parts, bans=self._bans or ())
+        return Judgement(self._observation, *parts, bans=self._bans, problems=find_problems(facts))
 
     def _is_stopped(self, resource: str) -> bool:
         return resource in self._disabled or self._dependencies.held_back(resource) is not None

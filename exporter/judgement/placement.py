@@ -11,7 +11,6 @@ leads to an alert and not to silence:
   asymmetric cluster, the resource may run wherever it is not banned.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 from exporter.cluster.location import LocationConstraint, Locations, Rule
 from exporter.cluster.model import INFINITY, Node, NodeType
-from exporter.judgement.patterns import compile_pattern
+from exporter.judgement.patterns import ResourcePattern
 from exporter.judgement.rules import Rules, substituted
 
 _NO_NODES: frozenset[str] = frozenset()
@@ -62,7 +61,7 @@ class Placement:
         self._effects: dict[tuple[object, ...], _Effect] = {}
         self._answers: dict[tuple[object, ...], frozenset[str]] = {}
         self._named: dict[str, list[_Applied]] = {}
-        self._patterns: list[_Pattern] = []
+        self._patterns: list[tuple[_Applied, ResourcePattern]] = []
         for position, constraint in enumerate(locations.constraints):
             applied = _Applied(
                 position, constraint, constraint.evaluable, exclusive=constraint.exclusive
@@ -71,10 +70,9 @@ class Placement:
                 for resource in aliases.get(id_, (id_,)):
                     self._named.setdefault(resource, []).append(applied)
             if constraint.pattern:
-                negated = constraint.pattern.startswith("!")
-                regex = compile_pattern(constraint.pattern[negated:])
-                if regex is not None:
-                    self._patterns.append(_Pattern(applied, regex, negated))
+                pattern = ResourcePattern.of(constraint.pattern)
+                if pattern is not None:
+                    self._patterns.append((applied, pattern))
 
     def eligible_nodes(
         self,
@@ -114,16 +112,12 @@ class Placement:
 
     def _matching(self, resource: str) -> Iterator["_Applied"]:
         """Yield the constraints whose pattern matches an id."""
-        for applied, regex, negated in self._patterns:
-            match = regex.search(resource)
-            if (match is not None) is negated:
+        for applied, pattern in self._patterns:
+            groups = pattern.match(resource)
+            if groups is None:
                 continue
-            rules = applied.constraint.rules
-            if match and any(rule.refers_to_match for rule in rules):
-                groups = (match[0], *match.groups(default=""))
-                yield applied._replace(groups=(*groups, *[""] * (10 - len(groups))))
-            else:
-                yield applied
+            refers = any(rule.refers_to_match for rule in applied.constraint.rules)
+            yield applied._replace(groups=groups) if refers else applied
 
     def _effects_of(self, applied: list["_Applied"]) -> Iterator["_Effect"]:
         """Yield effects in the order of the configuration."""
@@ -184,12 +178,6 @@ class _Applied(NamedTuple):
     exclusive: bool
     groups: Sequence[str] = ()
     """What %0 to %9 stand for in its rules; empty if they stand for themselves."""
-
-
-class _Pattern(NamedTuple):
-    applied: _Applied
-    regex: re.Pattern[str]
-    negated: bool
 
 
 @dataclass(frozen=True, eq=False, slots=True)

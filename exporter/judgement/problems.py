@@ -6,30 +6,18 @@ ticket, a disabled resource, a lost node.
 
 from collections.abc import Iterable
 
-from exporter.cluster.observation import Observation
 from exporter.judgement import (
     bundle_problems,
     cluster_problems,
     node_problems,
     resource_problems,
 )
-from exporter.judgement.bundles import BundleJudgement
-from exporter.judgement.clones import CloneJudgement
 from exporter.judgement.facts import Facts
-from exporter.judgement.nodes import NodeJudgement
 from exporter.judgement.problem import Problem, Severity, grouped
-from exporter.judgement.resources import InstanceJudgement
 
 
-def find_problems(
-    observation: Observation,
-    nodes: tuple[NodeJudgement, ...],
-    bundles: tuple[BundleJudgement, ...],
-    instances: tuple[InstanceJudgement, ...],
-    clones: tuple[CloneJudgement, ...],
-) -> tuple[Problem, ...]:
+def find_problems(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems: the most severe first, services before nodes before the rest."""
-    facts = Facts(observation, nodes, bundles, instances, clones)
     return grouped(
         finding
         for find in (

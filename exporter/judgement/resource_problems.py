@@ -405,7 +405,7 @@ def _degraded(facts: Facts) -> Iterator[Finding]:
 
 def _left_over(facts: Facts) -> Iterator[Finding]:
     """Yield the constraints that moves and bans left behind."""
-    for ban in facts.observation.constraints:
+    for ban in facts.bans:
         if ban.by_command:
             node = ban.node or "a node"
             effect = "keeps it off" if ban.score < 0 else "prefers"

@@ -6,10 +6,17 @@ as lib/common/rules.c of 3.0).
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from exporter.cluster.location import Expression, Locations, Rule, Unevaluable
+from exporter.cluster.location import (
+    DateExpression,
+    Expression,
+    Locations,
+    Operand,
+    Rule,
+    Unevaluable,
+)
 from exporter.cluster.model import INFINITY, Node, NodeType
 
 _NO_NODES: frozenset[str] = frozenset()
@@ -21,7 +28,7 @@ def substituted(rule: Rule, groups: Sequence[str]) -> Rule:
     def expand(text: str) -> str:
         return re.sub(r"%([0-9])", lambda found: groups[int(found[1])], text)
 
-    def operand(found: Expression | Rule | Unevaluable) -> Expression | Rule | Unevaluable:
+    def operand(found: Operand) -> Operand:
         if isinstance(found, Rule):
             return substituted(found, groups)
         if isinstance(found, Expression):
@@ -43,16 +50,32 @@ class _Satisfying(NamedTuple):
 
 
 _KINDS = {NodeType.REMOTE: "remote", NodeType.GUEST: "container"}
-_BUILT_IN = frozenset({"#uname", "#id", "#kind", "#cluster-name", "#site-name"})
-_TRANSIENT = frozenset({"#is_dc", "shutdown", "terminate", "probe_complete"})
-_TRANSIENT_PREFIXES = ("#health", "fail-count-", "last-failure-", "master-")
+_IS_DC = "#is_dc"
+_BUILT_IN = frozenset({"#uname", "#id", "#kind", "#cluster-name", "#site-name", _IS_DC})
+_HIDDEN = frozenset({"shutdown", "terminate", "probe_complete"})
+"""Attributes that crm_mon does not list."""
+_HIDDEN_PREFIXES = ("#health", "fail-count-", "last-failure-", "master-")
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What rules ask for and the configuration does not say."""
+
+    attributes: Mapping[str, Mapping[str, str]]
+    """The attributes that crm_mon lists, by the name of the node."""
+    dates: frozenset[DateExpression]
+    """The date expressions that hold."""
 
 
 class Rules:
     """Evaluates rules on all nodes at once, with one comparison for each value of an attribute."""
 
     def __init__(
-        self, nodes: Iterable[Node], locations: Locations, transient: Collection[str]
+        self,
+        nodes: Iterable[Node],
+        locations: Locations,
+        transient: Collection[str] = (),
+        present: Present | None = None,
     ) -> None:
         """Look up the attributes of the nodes.
 
@@ -60,10 +83,15 @@ class Rules:
             nodes: the nodes to evaluate rules on.
             locations: has their permanent attributes.
             transient: names of attributes with unknown values, besides those that it has.
+            present: to evaluate rules as they are now. Without it transient attributes and dates
+                are unknown.
 
         """
         cluster_name = locations.cluster_name
-        self._transient = locations.transient_attributes.union(transient)
+        self._dates = None if present is None else present.dates
+        self._transient = _HIDDEN
+        if present is None:
+            self._transient |= locations.transient_attributes.union(transient, {_IS_DC})
         permanent = {name.lower(): found for name, found in locations.node_attributes.items()}
         self._attributes: dict[str, dict[str, str]] = {}
         for node in nodes:
@@ -76,6 +104,9 @@ class Rules:
             own["#uname"] = node.name
             own["#id"] = node.id or node.name
             own["#kind"] = _KINDS.get(node.type, "cluster")
+            if present is not None:
+                own.update(present.attributes.get(node.name, {}))
+                own[_IS_DC] = "true" if node.dc else "false"
             self._attributes[node.name] = own
         self._all = frozenset(self._attributes)
         self._values: dict[str, Mapping[str | None, frozenset[str]]] = {}
@@ -108,10 +139,13 @@ class Rules:
         value = self._attributes[name].get(attribute)
         return -INFINITY if value is None else _to_score(value)
 
-    def _satisfying(self, operand: Expression | Rule | Unevaluable) -> _Satisfying:
+    def _satisfying(self, operand: Operand) -> _Satisfying:
         if isinstance(operand, Expression):
             return self._of_expression(operand)
-        if isinstance(operand, Unevaluable):
+        if isinstance(operand, DateExpression) and self._dates is not None:
+            matched = self._all if operand in self._dates else _NO_NODES
+            return _Satisfying(matched, matched)
+        if isinstance(operand, Unevaluable | DateExpression):
             return _Satisfying(_NO_NODES, self._all)
         parts = [self._satisfying(part) for part in operand.operands]
         certain, possible = [p.certain for p in parts], [p.possible for p in parts]
@@ -148,8 +182,7 @@ class Rules:
         """Whether the value is a condition of the node, which the configuration does not know."""
         return (
             attribute in self._transient
-            or attribute in _TRANSIENT
-            or attribute.startswith(_TRANSIENT_PREFIXES)
+            or attribute.startswith(_HIDDEN_PREFIXES)
             or (
                 attribute.startswith("#")
                 and attribute not in _BUILT_IN

@@ -9,14 +9,14 @@ from exporter.metrics.declaration import Declarations, Sample
 
 CONSTRAINTS: Declarations[Judgement] = Declarations()
 
-BANS = CONSTRAINTS.for_part(lambda judgement: judgement.observation.constraints)
-TICKETS = CONSTRAINTS.for_part(lambda judgement: judgement.snapshot.tickets)
+BANS = CONSTRAINTS.for_part(lambda judgement: judgement.bans or ())
+TICKETS = CONSTRAINTS.for_part(lambda judgement: judgement.observation.tickets)
 
 
 @BANS.gauge(
     "pacemaker_location_ban_score",
     "Score of each negative location constraint, and of each positive one that a move left behind"
-    " (cli-prefer-, absent while the CIB could not be read); INFINITY as 1000000. origin is cli for"
+    " (cli-prefer-); INFINITY as 1000000. Absent while the CIB could not be read. origin is cli for"
     " a constraint that a command such as pcs resource move or ban created, else config.",
     ("constraint", "resource", "node", "promoted_only", "origin"),
     Collector.BANS,

@@ -58,7 +58,7 @@ def read(answer: Completed | Failure) -> Configuration | Failure:
         The configuration, or why the answer has no CIB. A failure is returned unchanged.
 
     """
-    data = _output(answer)
+    data = output(answer)
     return data if isinstance(data, Failure) else reading("cibadmin", lambda: parse(data))
 
 
@@ -72,13 +72,13 @@ def read_bundle(answer: Completed | Failure, bundle_id: str) -> BundleDetails | 
         UnknownBundleError: the CIB has no such bundle.
 
     """
-    data = _output(answer)
+    data = output(answer)
     if isinstance(data, Failure):
         return data
     return reading("cibadmin", lambda: parse_bundle(data, bundle_id))
 
 
-def _output(answer: Completed | Failure) -> bytes | Failure:
+def output(answer: Completed | Failure) -> bytes | Failure:
     """Return the output of cibadmin, or why it failed."""
     if isinstance(answer, Failure):
         return answer

@@ -56,16 +56,15 @@ from exporter.pacemaker.xml import (
 )
 from exporter.runtime.clock import Clock
 
-# Without `options` the summary has no <cluster_options>.
-_SECTIONS = ("none", "summary", "options", "nodes", "resources")
+# Without `options` the summary has no <cluster_options>. Rules of location constraints ask for
+# attributes. `bans` and `tickets` are left out: for either, crm_mon applies all constraints to all
+# nodes, which takes most of its time if there are hundreds of both. The CIB has them.
+_SECTIONS = ("none", "summary", "options", "nodes", "resources", "attributes")
 # Without `operations` the history lists only failures.
 _HISTORIES = frozenset({"failcounts", "operations"})
 _SECTIONS_OF = {
     Collector.FAILURES: ("failcounts", "operations", "failures"),
     Collector.FENCING: ("fencing",),
-    Collector.BANS: ("bans",),
-    Collector.TICKETS: ("tickets",),
-    Collector.NODE_ATTRIBUTES: ("attributes",),
 }
 
 _RESOURCE_TAGS = ("resource", "group", "clone", "bundle")

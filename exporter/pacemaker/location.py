@@ -10,12 +10,15 @@ from functools import cached_property
 from lxml import etree
 
 from exporter.cluster.location import (
+    DateExpression,
     Expression,
     LocationConstraint,
     Locations,
+    Operand,
     Rule,
     Unevaluable,
 )
+from exporter.pacemaker.timestamps import parse_time
 from exporter.pacemaker.xml import to_score
 
 
@@ -37,16 +40,24 @@ def read_locations(
         found, conditional = _attributes(node, references)
         attributes[node.get("uname", "")] = found
         transient |= conditional
+    constraints = tuple(
+        constraint
+        for element in configuration.iterfind("constraints/rsc_location")
+        for constraint in _constraints(element, references)
+    )
     return Locations(
-        constraints=tuple(
-            constraint
-            for element in configuration.iterfind("constraints/rsc_location")
-            for constraint in _constraints(element, references)
-        ),
+        constraints=constraints,
         node_attributes=attributes,
         transient_attributes=frozenset(transient).union(_set_by_agents(configuration, references)),
         symmetric=symmetric,
         cluster_name=cluster_name,
+        dates=frozenset(
+            date
+            for constraint in constraints
+            for rule in constraint.rules
+            if not rule.evaluable
+            for date in _dates(rule)
+        ),
     )
 
 
@@ -94,6 +105,7 @@ def _constraints(element: etree._Element, references: _References) -> Iterator[L
             score=(to_score(score) or 0) if node else 0,
             role=source.get("role", element.get("role", "")),
             rules=() if node else tuple(_rule(rule) for rule in rules),
+            rule_ids=() if node else tuple(rule.get("id", "") for rule in rules),
             exclusive=element.get("resource-discovery", "").lower() == "exclusive",
             lifetime=element.find("lifetime") is not None,
         )
@@ -110,7 +122,7 @@ def _rule(element: etree._Element) -> Rule:
     )
 
 
-def _operand(element: etree._Element) -> Expression | Rule | Unevaluable:
+def _operand(element: etree._Element) -> Operand:
     if element.tag == "expression":
         return Expression(
             attribute=element.get("attribute", ""),
@@ -122,7 +134,43 @@ def _operand(element: etree._Element) -> Expression | Rule | Unevaluable:
     # No schema allows a reference within a rule as libxml2 reads them, and 2.1.5 ignores it.
     if element.tag == "rule" and element.get("id-ref") is None:
         return _rule(element)
+    if element.tag == "date_expression":
+        return _date(element) or Unevaluable("date_expression")
     return Unevaluable(str(element.tag))
+
+
+def _date(element: etree._Element) -> DateExpression | None:
+    """Read a date expression with fixed moments; None if it has a duration or a specification.
+
+    A moment without a time zone is in UTC, as for a crm_mon that the exporter runs.
+    """
+    operation = element.get("operation", "").lower()
+    start, end = _moment(element.get("start")), _moment(element.get("end"))
+    if operation == "gt":
+        return None if start is None else DateExpression(start=start)
+    if operation == "lt":
+        return None if end is None else DateExpression(end=end)
+    if operation != "in_range" or (start is None and end is None) or len(element):
+        return None
+    unread = ("start" in element.attrib and start is None) or (
+        "end" in element.attrib and end is None
+    )
+    return None if unread else DateExpression(start, end)
+
+
+def _moment(text: str | None) -> float | None:
+    """Return seconds since the epoch; None without a moment that can be read."""
+    if not text:
+        return None
+    return parse_time(text if ":" in text else f"{text} 00:00:00")
+
+
+def _dates(rule: Rule) -> Iterator[DateExpression]:
+    for operand in rule.operands:
+        if isinstance(operand, DateExpression):
+            yield operand
+        elif isinstance(operand, Rule):
+            yield from _dates(operand)
 
 
 def _attributes(

@@ -12,6 +12,7 @@ from exporter.sources.configuration import ConfigurationSource
 from exporter.sources.local_node import LocalNodeSource
 from exporter.sources.source import Source
 from exporter.sources.status import StatusSource
+from exporter.sources.tickets import TicketSource
 from exporter.sources.tools import SourceContext
 
 
@@ -36,6 +37,7 @@ class Registration:
 REGISTRY: tuple[Registration, ...] = (
     Registration(StatusSource),
     Registration(ConfigurationSource, with_saved_output=False),
+    Registration(TicketSource, with_saved_output=False),
     Registration(LocalNodeSource),
 )
 """The sources in the order in which they run. To add a source, add a line."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.cluster.details import BundleDetails, Pairs
 from exporter.cluster.model import (
+    Ban,
     FailedAction,
     Replica,
     Resource,
@@ -64,7 +65,8 @@ def document(judgement: Judgement) -> dict[str, Any]:
         disabled; held_back: by what, null if it is not
     history: fail-counts; bundle and replica are "" outside bundles
     failed_actions, fencing (null without a history from the fencer), tickets
-    bans: all negative location constraints, and positive ones left by a move (cli-prefer-)
+    bans: all negative location constraints, and positive ones left by a move (cli-prefer-); null
+        without the CIB, unless a saved answer has some
     problems: the most severe first, then services before nodes before the rest; each with
         kind: see METRICS.md, pacemaker_problems
         severity: critical, warning or info
@@ -93,8 +95,8 @@ def document(judgement: Judgement) -> dict[str, Any]:
         "history": [_with_replica(entry, snapshot) for entry in snapshot.history],
         "failed_actions": [_with_replica(action, snapshot) for action in snapshot.failed_actions],
         "fencing": None if snapshot.fencing is None else list(map(_fields, snapshot.fencing)),
-        "bans": [{**_fields(ban), "by_command": ban.by_command} for ban in observation.constraints],
-        "tickets": list(map(_fields, snapshot.tickets)),
+        "bans": None if judgement.bans is None else list(map(_ban_document, judgement.bans)),
+        "tickets": list(map(_fields, observation.tickets)),
         "problems": list(map(_problem_document, judgement.problems)),
     }
 
@@ -134,6 +136,10 @@ def _said_by_subject(problems: Iterable[Problem]) -> _Said:
         for subject in problem.subjects:
             said.setdefault(subject, []).extend(problem.about(subject))
     return said
+
+
+def _ban_document(ban: Ban) -> dict[str, Any]:
+    return {**_fields(ban), "by_command": ban.by_command}
 
 
 def _problem_document(problem: Problem) -> dict[str, Any]:

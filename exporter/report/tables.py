@@ -4,7 +4,7 @@ Pure functions of an observation. Names from the cluster are untrusted: control 
 invisible characters are escaped.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -13,12 +13,13 @@ from exporter.cluster.agents import is_fencing_device
 from exporter.cluster.model import (
     INFINITY,
     SETTLED_ROLES,
+    Ban,
     Bundle,
     Cluster,
     Replica,
     Resource,
     Role,
-    Snapshot,
+    Ticket,
 )
 from exporter.cluster.observation import Observation
 from exporter.cluster.text import printable
@@ -508,21 +509,22 @@ def _combined_state(
     return (*parts, *map(_words, marks, tones))
 
 
-def other_tables(observation: Observation, now: float | None) -> Iterator[tuple[str, Table]]:
+def other_tables(judgement: Judgement, now: float | None) -> Iterator[tuple[str, Table]]:
     """Yield the tables besides nodes, bundles and resources, each with a name for links.
 
     Args:
-        observation: the observation to show.
+        judgement: the observation to show, and what it means.
         now: seconds since the epoch, for ages.
 
     """
+    observation = judgement.observation
     known = None if observation.taken is None else now
     for name, table in (
         ("fail-counts", fail_counts(observation, known)),
         ("failed-actions", failed_actions(observation, known)),
         ("fencing", fencing(observation, known)),
-        ("left-over", left_over(observation)),
-        ("tickets", tickets(observation.snapshot)),
+        ("left-over", left_over(judgement.bans or ())),
+        ("tickets", tickets(observation.tickets)),
     ):
         if table:
             yield name, table
@@ -591,7 +593,7 @@ def fencing(observation: Observation, now: float | None) -> Table | None:
     )
 
 
-def left_over(observation: Observation) -> Table | None:
+def left_over(bans: Iterable[Ban]) -> Table | None:
     """Return the constraints that moves and bans left behind."""
     return _table(
         "Left over from moves and bans",
@@ -603,14 +605,14 @@ def left_over(observation: Observation) -> Table | None:
                 _cell(_score(ban.score) + (", promoted only" if ban.promoted_only else "")),
                 _cell(ban.constraint),
             )
-            for ban in observation.constraints
+            for ban in bans
             if ban.by_command
         ],
         "cleared by pcs resource clear RESOURCE",
     )
 
 
-def tickets(snapshot: Snapshot) -> Table | None:
+def tickets(found: Iterable[Ticket]) -> Table | None:
     """Return the tickets of a multi-site cluster."""
     return _table(
         "Tickets",
@@ -623,7 +625,7 @@ def tickets(snapshot: Snapshot) -> Table | None:
                     + (", standby" if ticket.standby else "")
                 ),
             )
-            for ticket in snapshot.tickets
+            for ticket in found
         ],
     )
 

@@ -67,9 +67,12 @@ class ConfigurationSource(Source[Completed, Configuration]):
         return found
 
     def add(self, fact: Configuration | None, observation: Observation) -> Observation:
-        """Add the configuration."""
+        """Add the configuration, and which of its dates hold."""
+        now = self._clock.time() if observation.taken is None else observation.taken
+        dates = fact.locations.dates if fact else ()
         return replace(
             observation,
             configuration=fact,
             configuration_current=fact is not None and self._current,
+            dates_in_force=frozenset(date for date in dates if date.holds(now)),
         )

@@ -533,7 +533,7 @@ def _cluster(
     if nodes := tables.nodes(judgement):
         yield _nodes(nodes)
     yield from _resources(judgement.instances, judgement.problems)
-    for name, table in tables.other_tables(observation, now):
+    for name, table in tables.other_tables(judgement, now):
         yield _section(name, table)
     for number, registration in enumerate(registry):
         for table in registration.tables(observation, now):

@@ -14,9 +14,15 @@ from exporter.cluster.observation import Observation
 from exporter.judgement.judge import judge
 from exporter.metrics.families import FAMILIES
 from exporter.metrics.text import Format, join, render
-from exporter.pacemaker import cib, crm_mon
+from exporter.pacemaker import crm_mon
 from exporter.pacemaker.runner import Commands, Completed, SystemCommands
+from exporter.polling.observer import Observer
+from exporter.polling.registry import Registration
 from exporter.runtime.clock import SystemClock
+from exporter.sources.configuration import ConfigurationSource
+from exporter.sources.status import StatusSource
+from exporter.sources.tickets import TicketSource
+from exporter.sources.tools import SourceContext, Tools
 from tests.support.harness.results import good
 from tests.support.paths import ROOT
 
@@ -50,10 +56,10 @@ def ask(commands: Commands, *, histories: bool = True) -> Completed:
 
 def observe(file: Path) -> Observation:
     """What the real crm_mon and cibadmin say of a CIB in a file."""
-    commands = real_commands(file)
-    snapshot = good(crm_mon.read(ask(commands)))
-    configuration = good(cib.read(cib.ask(commands, need("cibadmin"), 60)))
-    return Observation(snapshot, configuration, configuration_current=True)
+    tools = Tools(real_commands(file), crm_mon=need("crm_mon"), cibadmin=need("cibadmin"))
+    sources = [Registration(of) for of in (StatusSource, ConfigurationSource, TicketSource)]
+    observer = Observer(SourceContext(tools, SystemClock(), 600), sources)
+    return good(observer.observe(lambda observation: observation))
 
 
 def text(observation: Observation) -> str:

@@ -7,7 +7,14 @@ from itertools import count
 
 from hypothesis import strategies as st
 
-from exporter.cluster.location import Expression, LocationConstraint, Locations, Rule, Unevaluable
+from exporter.cluster.location import (
+    Expression,
+    LocationConstraint,
+    Locations,
+    Operand,
+    Rule,
+    Unevaluable,
+)
 from exporter.cluster.model import INFINITY, Node, NodeType
 from tests.support.model import cib
 
@@ -23,8 +30,6 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "back": ("db-bundle", "g2"),
 }
 CLUSTER_NAME = "test"
-
-Operand = Expression | Rule | Unevaluable
 
 _OUTERMOST = ("web-bundle", "db-bundle", "ip", "cl-clone", "grp")
 _TARGETS = st.sampled_from(["web-bundle", "db-bundle"] * 3 + ["ip", "cl", "cl-clone", "g1", "grp"])
@@ -231,8 +236,9 @@ def _operands(
     for operand in operands:
         id_ = f"x{next(numbers)}"
         if isinstance(operand, Unevaluable):
-            given = {"id": id_, "operation": "gt", "start": "2020-01-01"}
-            yield ET.Element(operand.tag, given)
+            found = ET.Element(operand.tag, {"id": id_, "operation": "date_spec"})
+            ET.SubElement(found, "date_spec", {"id": f"{id_}-spec", "years": "2020-2099"})
+            yield found
         elif isinstance(operand, Expression):
             attributes = {
                 "id": id_,
@@ -243,7 +249,7 @@ def _operands(
                 "value-source": operand.value_source,
             }
             yield ET.Element("expression", {k: v for k, v in attributes.items() if v})
-        else:
+        elif isinstance(operand, Rule):
             rule = ET.Element("rule", {"id": id_, "boolean-op": operand.boolean_op})
             if operand.role:
                 rule.set("role", operand.role)

@@ -5,7 +5,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from exporter.cluster.location import Expression, LocationConstraint, Locations, Rule, Unevaluable
+from exporter.cluster.location import (
+    DateExpression,
+    Expression,
+    LocationConstraint,
+    Locations,
+    Rule,
+    Unevaluable,
+)
 from exporter.cluster.model import INFINITY, Node, NodeType
 from tests.support.oracle import libc
 
@@ -118,7 +125,7 @@ class Model:
         return libc.integer(value) or 0
 
     def _known(
-        self, node: Node, expression: Expression | Unevaluable, groups: list[str]
+        self, node: Node, expression: Expression | DateExpression | Unevaluable, groups: list[str]
     ) -> bool | None:
         assert isinstance(expression, Expression)
         name = _expanded(expression.attribute, groups)
@@ -151,7 +158,7 @@ def _counts(rule: Rule) -> bool:
     return rule.role in {"", "Unpromoted", "Slave"}
 
 
-def _leaves(rule: Rule) -> Iterator[Expression | Unevaluable]:
+def _leaves(rule: Rule) -> Iterator[Expression | DateExpression | Unevaluable]:
     for operand in rule.operands:
         if isinstance(operand, Rule):
             yield from _leaves(operand)

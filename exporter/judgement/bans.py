@@ -1,0 +1,144 @@
+"""Finds the bans: the negative location constraints as they are now, node by node.
+
+crm_mon lists them, too, but on large clusters that takes most of its time. It lists the nodes to
+which a constraint, or one of its rules, gives a negative score, whatever the role: see
+pcmk_sched_location.c (unpack_rsc_location, generate_location_rule) and pe_output.c (ban_list) of
+Pacemaker 2.1.5. tests/judgement/test_bans.py compares.
+
+A rule on what neither the CIB nor crm_mon tells (health, the resource's own attributes, recurring
+times) bans nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.cluster.configuration import Configuration, ResourceKind
+from exporter.cluster.location import LocationConstraint, Rule
+from exporter.cluster.model import Ban
+from exporter.cluster.observation import Observation
+from exporter.judgement.patterns import ResourcePattern
+from exporter.judgement.rules import Present, Rules, substituted
+
+_PROMOTED = frozenset({"promoted", "master"})
+_ROLES = _PROMOTED | {"", "started", "stopped", "unpromoted", "slave"}
+
+
+def key(observation: Observation) -> object:
+    """Return what the bans of an observation depend on."""
+    snapshot = observation.snapshot
+    return (
+        observation.configuration,
+        observation.dates_in_force,
+        snapshot.bans,
+        snapshot.attributes,
+        [(node.name, node.id, node.type, node.dc) for node in snapshot.nodes],
+        [instance.resource.id for instance in snapshot.instances],
+    )
+
+
+def find_bans(observation: Observation) -> tuple[Ban, ...] | None:
+    """Return the negative location constraints, and positive ones that moves left behind.
+
+    Without the CIB they are those that crm_mon lists, and None if it lists none: the exporter does
+    not ask for them, but saved answers and those of Pacemaker up to 2.0.2 have them.
+    """
+    configuration = observation.configuration
+    if configuration is None:
+        return observation.snapshot.bans or None
+    return (*_Bans(observation, configuration).find(), *configuration.preferences)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A resource that a constraint is about."""
+
+    resource: str
+    groups: tuple[str, ...] = ()
+    """What %0 to %9 stand for in rules; empty if they stand for themselves."""
+
+
+class _Bans:
+    """Applies the constraints of a configuration to the nodes and resources of an observation."""
+
+    def __init__(self, observation: Observation, configuration: Configuration) -> None:
+        snapshot = observation.snapshot
+        self._configuration = configuration
+        self._nodes = {node.name.lower(): node.name for node in snapshot.nodes}
+        attributes: dict[str, dict[str, str]] = {}
+        for found in snapshot.attributes:
+            attributes.setdefault(found.node, {})[found.name] = found.value
+        self._rules = Rules(
+            snapshot.nodes,
+            configuration.locations,
+            present=Present(attributes, observation.dates_in_force),
+        )
+        self._scores: dict[Rule, Mapping[str, int]] = {}
+        top = (
+            instance.resource.id
+            for instance in snapshot.instances
+            if not instance.clone and not instance.group
+        )
+        configured = (found.id for found in configuration.resources.values() if not found.parent)
+        self._top_level = tuple(dict.fromkeys((*configured, *top)))
+        self._implicit = frozenset(
+            resource.id
+            for bundle in snapshot.bundles
+            for replica in bundle.replicas
+            for _, resource in replica.components
+        ).union(self._top_level)
+
+    def find(self) -> Iterator[Ban]:
+        """Yield the bans in the order of the configuration."""
+        for constraint in self._configuration.locations.constraints:
+            if constraint.lifetime:
+                continue
+            if constraint.node:
+                node = self._nodes.get(constraint.node.lower())
+                if node is not None and constraint.score < 0:
+                    scores = {node: constraint.score}
+                    for target in self._targets(constraint):
+                        yield from _bans(constraint.id, target, scores, constraint.role)
+                continue
+            targets = tuple(self._targets(constraint))
+            for id_, rule in zip(constraint.rule_ids, constraint.rules, strict=True):
+                if rule.role.lower() not in _ROLES or not (rule.score < 0 or rule.score_attribute):
+                    continue
+                for target in targets:
+                    meant = substituted(rule, target.groups) if target.groups else rule
+                    yield from _bans(id_, target, self._negative(meant), rule.role)
+
+    def _negative(self, rule: Rule) -> Mapping[str, int]:
+        """Return the negative scores of a rule by node."""
+        if rule not in self._scores:
+            scores = self._rules.scores(rule, wanted=False)
+            self._scores[rule] = {node: score for node, score in scores.items() if score < 0}
+        return self._scores[rule]
+
+    def _targets(self, constraint: LocationConstraint) -> Iterator[_Target]:
+        """Yield the resources that a constraint is about, as crm_mon names them."""
+        pattern = ResourcePattern.of(constraint.pattern) if constraint.pattern else None
+        if pattern is not None:
+            refers = any(rule.refers_to_match for rule in constraint.rules)
+            for resource in self._top_level:
+                groups = pattern.match(resource)
+                if groups is not None:
+                    yield _Target(resource, groups if refers else ())
+        for name in constraint.resources:
+            for resource in self._configuration.named(name):
+                yield from map(_Target, self._listed(resource))
+
+    def _listed(self, resource: str) -> Iterable[str]:
+        """Return the name of a resource in the list: that of a clone for what is in it."""
+        for outer in (*self._configuration.lineage(resource),)[1:]:
+            if outer.kind is ResourceKind.CLONE:
+                return (outer.id,)
+            if outer.kind is ResourceKind.BUNDLE:
+                promotable = self._configuration.bundles[outer.id].promoted_max
+                return (f"{outer.id}-{'master' if promotable else 'clone'}",)
+        known = resource in self._configuration.resources or resource in self._implicit
+        return (resource,) if known else ()
+
+
+def _bans(id_: str, target: _Target, scores: Mapping[str, int], role: str) -> Iterator[Ban]:
+    for node, score in scores.items():
+        yield Ban(id_, target.resource, node, score, promoted_only=role.lower() in _PROMOTED)

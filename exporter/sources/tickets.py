@@ -1,0 +1,66 @@
+"""The tickets: reads their states with cibadmin at every poll if a constraint names one."""
+
+import math
+from dataclasses import replace
+
+from exporter.cluster.model import Ticket
+from exporter.cluster.observation import Observation
+from exporter.cluster.outcome import Failure, Outcome
+from exporter.cluster.selection import Collector
+from exporter.pacemaker import tickets
+from exporter.pacemaker.runner import Completed
+from exporter.sources.configuration import PAUSE_AFTER_TIMEOUT
+from exporter.sources.source import Source
+from exporter.sources.tools import SourceContext
+
+
+class TicketSource(Source[Completed, tuple[Ticket, ...]]):
+    """Reads which tickets are granted.
+
+    crm_mon would list them, too, but it would interpret all constraints for that.
+    """
+
+    name = "tickets"
+    command = "cibadmin"
+
+    def __init__(self, context: SourceContext) -> None:
+        """Args: see Source."""
+        super().__init__(context)
+        self._selected = Collector.TICKETS in context.selection.collectors
+        self._pause_ends = -math.inf
+
+    def due(self, observation: Observation, now: float) -> bool:
+        """Whether a constraint names a ticket, except after a timeout."""
+        self._fact = None  # states of an earlier poll say nothing about this one
+        return self._selected and bool(_named(observation)) and now >= self._pause_ends
+
+    def ask(self, timeout: float) -> Completed | Failure:
+        """Run cibadmin."""
+        return tickets.ask(self._tools.commands, self._tools.cibadmin, timeout)
+
+    def read(self, answer: Completed | Failure) -> tuple[Ticket, ...] | Failure:
+        """Parse the states."""
+        return tickets.read(answer)
+
+    def keep(
+        self, found: tuple[Ticket, ...] | Failure, observation: Observation, now: float
+    ) -> tuple[Ticket, ...] | None:
+        """Keep nothing if the states could not be read, and pause after a timeout."""
+        if isinstance(found, Failure) and found.outcome is Outcome.TIMEOUT:
+            self._pause_ends = now + PAUSE_AFTER_TIMEOUT
+        return super().keep(found, observation, now)
+
+    def add(self, fact: tuple[Ticket, ...] | None, observation: Observation) -> Observation:
+        """Add the tickets. One that has no state was never granted."""
+        if fact is None:
+            return observation
+        known = {ticket.id: ticket for ticket in fact}
+        missing = _named(observation) - known.keys()
+        known |= {name: Ticket(name, granted=False, standby=False) for name in missing}
+        return replace(observation, ticket_states=tuple(known[name] for name in sorted(known)))
+
+
+def _named(observation: Observation) -> frozenset[str]:
+    """Return the tickets that constraints name."""
+    dependencies = observation.configuration_or_empty.ticket_dependencies
+    return frozenset(dependency.ticket for dependency in dependencies)
