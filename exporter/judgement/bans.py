@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from exporter.cluster.configuration import Configuration, ResourceKind
 from exporter.cluster.location import LocationConstraint, Rule
-from exporter.cluster.model import Ban
+from exporter.cluster.model import Ban, Node
 from exporter.cluster.observation import Observation
 from exporter.judgement.patterns import ResourcePattern
 from exporter.judgement.rules import Present, Rules, substituted
@@ -31,9 +31,14 @@ def key(observation: Observation) -> object:
         observation.dates_in_force,
         snapshot.bans,
         snapshot.attributes,
-        [(node.name, node.id, node.type, node.dc) for node in snapshot.nodes],
+        [(node.name, node.id, node.type, node.dc, _lost(node)) for node in snapshot.nodes],
         [instance.resource.id for instance in snapshot.instances],
     )
+
+
+def _lost(node: Node) -> bool:
+    """Whether the node is to be fenced."""
+    return node.unclean and not node.online
 
 
 def find_bans(observation: Observation) -> tuple[Ban, ...] | None:
@@ -64,13 +69,22 @@ class _Bans:
         snapshot = observation.snapshot
         self._configuration = configuration
         self._nodes = {node.name.lower(): node.name for node in snapshot.nodes}
+        locations = configuration.locations
         attributes: dict[str, dict[str, str]] = {}
         for found in snapshot.attributes:
             attributes.setdefault(found.node, {})[found.name] = found.value
-        self._rules = Rules(
-            snapshot.nodes,
-            configuration.locations,
-            present=Present(attributes, observation.dates_in_force),
+        present = Present(attributes, observation.dates_in_force)
+        # The CIB keeps the transient attributes of a lost node until it is fenced, but crm_mon
+        # lists those of online nodes only.
+        lost = [node for node in snapshot.nodes if _lost(node)]
+        seen = [node for node in snapshot.nodes if not _lost(node)]
+        permanent = {name for own in locations.node_attributes.values() for name in own}
+        hidden = locations.transient_attributes | (
+            {found.name for found in snapshot.attributes} - permanent
+        )
+        self._rules = (
+            Rules(seen, locations, present=present),
+            Rules(lost, locations, hidden, present=present),
         )
         self._scores: dict[Rule, Mapping[str, int]] = {}
         top = (
@@ -110,8 +124,12 @@ class _Bans:
     def _negative(self, rule: Rule) -> Mapping[str, int]:
         """Return the negative scores of a rule by node."""
         if rule not in self._scores:
-            scores = self._rules.scores(rule, wanted=False)
-            self._scores[rule] = {node: score for node, score in scores.items() if score < 0}
+            self._scores[rule] = {
+                node: score
+                for rules in self._rules
+                for node, score in rules.scores(rule, wanted=False).items()
+                if score < 0
+            }
         return self._scores[rule]
 
     def _targets(self, constraint: LocationConstraint) -> Iterator[_Target]:

@@ -83,15 +83,15 @@ class Rules:
             nodes: the nodes to evaluate rules on.
             locations: has their permanent attributes.
             transient: names of attributes with unknown values, besides those that it has.
-            present: to evaluate rules as they are now. Without it transient attributes and dates
-                are unknown.
+            present: to evaluate rules as they are now. Without it dates and attributes that
+                configured agents set are unknown.
 
         """
         cluster_name = locations.cluster_name
         self._dates = None if present is None else present.dates
-        self._transient = _HIDDEN
+        self._transient = _HIDDEN.union(transient)
         if present is None:
-            self._transient |= locations.transient_attributes.union(transient, {_IS_DC})
+            self._transient |= locations.transient_attributes | {_IS_DC}
         permanent = {name.lower(): found for name, found in locations.node_attributes.items()}
         self._attributes: dict[str, dict[str, str]] = {}
         for node in nodes:

@@ -16,6 +16,7 @@ from exporter.cluster.configuration import (
     ResourceKind,
     TicketDependency,
 )
+from exporter.cluster.location import LocationConstraint, Locations
 from exporter.cluster.model import (
     Ban,
     Bundle,
@@ -1066,12 +1067,17 @@ def test_degraded_result_of_an_agent_is_told(rc: str, told: bool) -> None:
 
 
 def test_left_over_constraints_are_told_and_configured_ones_are_not() -> None:
-    bans = (
-        Ban("cli-ban-b-on-host", "b", "host", -1_000_000),
-        Ban("cli-ban-r", "r", "", -1_000_000),
-        Ban("location-1", "b", "other", -1_000_000),
+    left_over = replace(
+        configured(resource("b", ResourceKind.BUNDLE), resource("r")),
+        locations=Locations(
+            (
+                LocationConstraint("cli-ban-b-on-host", ("b",), node="host", score=-1_000_000),
+                LocationConstraint("location-1", ("b",), node="host", score=-1_000_000),
+            )
+        ),
+        preferences=(Ban("cli-prefer-r", "r", "", 1_000_000),),
     )
-    found = problems(Snapshot(GOOD, (HOST,), (bundle(),), (Instance(PLAIN),), bans=bans))
+    found = problems(Snapshot(GOOD, (HOST,), (bundle(),), (Instance(PLAIN),)), left_over)
     assert [(p.kind, p.severity, p.title, p.texts, p.commands) for p in found] == [
         (
             Kind.LEFT_OVER_CONSTRAINT,
@@ -1084,7 +1090,7 @@ def test_left_over_constraints_are_told_and_configured_ones_are_not() -> None:
             Kind.LEFT_OVER_CONSTRAINT,
             WARNING,
             "resource r",
-            ("cli-ban-r keeps it off a node",),
+            ("cli-prefer-r prefers a node",),
             ("pcs resource clear r",),
         ),
     ]
@@ -1130,11 +1136,6 @@ def test_pcs_accepts_the_advised_commands(observed: Mapping[str, Observation]) -
         ),
         Snapshot(GOOD, (replace(HOST, name="controller-0", maintenance=True), SECOND)),
         Snapshot(GOOD, (replace(HOST, maintenance=True),)),
-        Snapshot(
-            GOOD,
-            (HOST,),
-            bans=(Ban("cli-ban-x", "galera-bundle", "controller-0", -1_000_000),),
-        ),
     ]
     found = [(name, judge(seen).problems) for name, seen in observed.items()]
     found += [("healthy-fenced", problems(snapshot)) for snapshot in made]
@@ -1145,8 +1146,12 @@ def test_pcs_accepts_the_advised_commands(observed: Mapping[str, Observation]) -
     in_maintenance = configured(
         replace(resource("galera"), parent="galera-bundle", maintenance=True)
     )
+    left_over = replace(
+        configured(), preferences=(Ban("cli-prefer-x", "galera-bundle", "", 1_000_000),)
+    )
     found += [
         ("healthy-fenced", problems(ticket, needs_ticket)),
+        ("healthy-fenced", problems(Snapshot(GOOD, (HOST,)), left_over)),
         ("healthy-fenced", problems(Snapshot(GOOD, (HOST,), (of_galera,)), in_maintenance)),
     ]
     calls = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from exporter.cluster import model
 from exporter.cluster.model import FencingEvent, Snapshot
 from exporter.cluster.observation import Observation
 from exporter.pacemaker import cib as cib_reader
@@ -226,7 +227,13 @@ class Reader:
             completed = Completed(("crm_mon",), 0, self._answer(text), "")
             snapshot = good(crm_mon.read(completed))
             self._read[text, whole] = Observation(
-                snapshot, cib_reader.parse(whole.encode()), configuration_current=True
+                snapshot,
+                cib_reader.parse(whole.encode()),
+                configuration_current=True,
+                ticket_states=tuple(
+                    model.Ticket(name, granted, standby=False)
+                    for name, granted in world.tickets.items()
+                ),
             )
         return _edited(self._read[text, whole], world, at - NOW)
 

@@ -25,6 +25,7 @@ from tests.support.model.cib import (
     Replica,
     Resource,
     Run,
+    Ticket,
     controllers,
     galera,
     haproxy,
@@ -451,6 +452,12 @@ STATES: dict[str, State] = {
             ),
         ),
     ),
-    "tickets": State("one ticket granted, one not", _all(tickets={"north": True, "south": False})),
+    "tickets": State(
+        "one ticket granted, one not, of which nothing depends on the second",
+        _all(
+            tickets={"north": True, "south": False},
+            constraints=(Ticket("redis-bundle", "north"),),
+        ),
+    ),
 }
 """Every state by name."""
