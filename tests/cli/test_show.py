@@ -319,7 +319,9 @@ CONFIGURATION = Configuration(
 
 
 def test_json_has_the_keys_that_scripts_rely_on() -> None:
-    told = document(judge(Observation(odd(), CONFIGURATION, taken=0.0)))
+    seen = odd()
+    read = replace(CONFIGURATION, preferences=seen.bans)
+    told = document(judge(Observation(seen, read, taken=0.0)))
     assert keys(told, "", {}) == KEYS
     assert told["taken_at"] == "1970-01-01T00:00:00Z"
     assert told["history"][0]["last_failure"] == "1970-01-01T00:00:00Z"
@@ -331,6 +333,9 @@ def test_unknown_values_are_null_in_json() -> None:
     snapshot = replace(odd(), fencing=None)
     told = document(judge(Observation(snapshot, origin=Origin.FILE)))
     assert (told["taken_at"], told["fencing"]) == (None, None)
+    assert told["bans"], "those of the saved answer"
+    without = document(judge(Observation(replace(snapshot, bans=()), origin=Origin.FILE)))
+    assert without["bans"] is None
     assert told["cluster"]["name"] is None
     assert told["bundles"][0]["promoted_max"] is None
     assert told["bundles"][0]["replicas_per_host"] is None

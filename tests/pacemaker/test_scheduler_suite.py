@@ -21,9 +21,11 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cluster.selection import Selection
+from exporter.judgement.judge import judge
 from exporter.metrics.exporter import Identity
 from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.text import Format
+from exporter.pacemaker import crm_mon
 from exporter.polling.poller import Poller
 from exporter.sources.tools import SourceContext, Tools
 from exporter.web.metrics_page import MetricsPage
@@ -239,8 +241,8 @@ def pages_of(cib: Path) -> tuple[str, str]:
 
 
 def everything_against_the_text(cib: Path) -> Iterator[str]:
-    crm_mon = see.need("crm_mon")
-    plain, detailed = run((crm_mon, *PLAIN), cib), run((crm_mon, *DETAILED), cib)
+    program = see.need("crm_mon")
+    plain, detailed = run((program, *PLAIN), cib), run((program, *DETAILED), cib)
     page, _ = pages_of(cib)
     yield from disagreements_on_the_rest(plain, detailed, page)
 
@@ -257,6 +259,31 @@ def test_everything_in_named_states_agrees_with_the_text_of_crm_mon(
     for name, state in STATES.items():
         state.write(tmp_path / f"{name}.xml")
     for_all(everything_against_the_text, sorted(tmp_path.iterdir()))
+
+
+# ------------------------------------------------------------- bans and tickets from the CIB
+
+ASKS_WHAT_CRM_MON_HIDES = {"on_fail_demote2.xml"}
+"""A rule on a fail-count: crm_mon evaluates it, and does not list the attribute."""
+
+
+def bans_and_tickets(cib: Path) -> Iterator[str]:
+    answer = run((see.need("crm_mon"), "--output-as=xml", "--inactive"), cib)
+    listed = crm_mon.parse(answer.encode())
+    seen = see.observe(cib)
+    found = {ban for ban in judge(seen).bans or () if ban.score < 0}
+    if cib.name not in ASKS_WHAT_CRM_MON_HIDES:
+        yield from (f"not found: {ban}" for ban in set(listed.bans) - found)
+    yield from (f"not listed: {ban}" for ban in found - set(listed.bans))
+    if seen.ticket_states is not None and set(seen.tickets) != set(listed.tickets):
+        yield f"{seen.tickets}, and not {listed.tickets}"
+
+
+def test_bans_and_tickets_of_the_suite_are_those_that_crm_mon_lists(suite: list[Path]) -> None:
+    marks = (b"<rsc_location", b"<rsc_ticket")
+    constrained = [cib for cib in suite if any(mark in cib.read_bytes() for mark in marks)]
+    assert len(constrained) > 200
+    for_all(bans_and_tickets, constrained)
 
 
 # --------------------------------------------------------------- every CIB makes a good page
