@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from exporter.cluster.configuration import Configuration, ResourceKind
 from exporter.cluster.location import LocationConstraint, Rule
-from exporter.cluster.model import Ban, Node
+from exporter.cluster.model import Ban, Node, NodeAttribute, Snapshot
 from exporter.cluster.observation import Observation
 from exporter.judgement.patterns import ResourcePattern
 from exporter.judgement.rules import Present, Rules, substituted
 
+_NOTHING: Mapping[str, str] = {}
 _PROMOTED = frozenset({"promoted", "master"})
 _ROLES = _PROMOTED | {"", "started", "stopped", "unpromoted", "slave"}
 
@@ -30,10 +31,25 @@ def key(observation: Observation) -> object:
         observation.configuration,
         observation.dates_in_force,
         snapshot.bans,
-        snapshot.attributes,
+        _conditions(observation),
         [(node.name, node.id, node.type, node.dc, _lost(node)) for node in snapshot.nodes],
-        [instance.resource.id for instance in snapshot.instances],
+        _top_level(snapshot),
     )
+
+
+def _conditions(observation: Observation) -> list[NodeAttribute]:
+    """Return the attributes that the CIB does not say permanently: only online nodes have them."""
+    permanent = observation.configuration_or_empty.locations.node_attributes
+    return [
+        found
+        for found in observation.snapshot.attributes
+        if permanent.get(found.node, _NOTHING).get(found.name) != found.value
+    ]
+
+
+def _top_level(snapshot: Snapshot) -> list[str]:
+    """Return the resources outside bundles, clones and groups."""
+    return [i.resource.id for i in snapshot.instances if not i.clone and not i.group]
 
 
 def _lost(node: Node) -> bool:
@@ -87,13 +103,8 @@ class _Bans:
             Rules(lost, locations, hidden, present=present),
         )
         self._scores: dict[Rule, Mapping[str, int]] = {}
-        top = (
-            instance.resource.id
-            for instance in snapshot.instances
-            if not instance.clone and not instance.group
-        )
         configured = (found.id for found in configuration.resources.values() if not found.parent)
-        self._top_level = tuple(dict.fromkeys((*configured, *top)))
+        self._top_level = tuple(dict.fromkeys((*configured, *_top_level(snapshot))))
         self._implicit = frozenset(
             resource.id
             for bundle in snapshot.bundles

@@ -79,7 +79,7 @@ def build_info(status: ExporterStatus) -> Iterator[Sample]:
 @STATUS.counter(
     "pacemaker_exporter_source_reads_total",
     "Reads of a source, by outcome. Source status is crm_mon, read at every poll; configuration is"
-    " cibadmin; tickets is cibadmin, read at every poll if a constraint names a ticket; local_node is"
+    " cibadmin; tickets is cibadmin, read at every poll if a constraint names one; local_node is"
     " crm_node.",
     ("source", "outcome"),
 )
