@@ -1,6 +1,6 @@
 """Cluster dashboard: nodes, the exporters' views, resources outside bundles, and fencing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
@@ -18,6 +18,7 @@ from grafana.parts import (
     CURRENT,
     DEGRADED,
     GIVES_UP,
+    MORE,
     SEVERITIES,
     YES_IS_GOOD,
     YES_IS_NEWS,
@@ -30,11 +31,13 @@ from grafana.parts import (
     counts,
     dashboard,
     event,
+    first,
     graph,
     linked,
     listing,
     now,
     or_unseen,
+    others,
     query,
     rows,
     sortable,
@@ -56,6 +59,9 @@ _NODE_STATES: tuple[tuple[str, str, str], ...] = (
     ("UNCLEAN", 'condition="unclean"', palette.FAILED),
 )
 _OFFLINE = 5
+_NODE_WORDS: Sequence[Word] = tuple(
+    (code, word, color) for code, (word, _, color) in enumerate(_NODE_STATES)
+)
 
 _VIEWS: tuple[Word, ...] = (
     (0, "exporter does not answer", palette.FAILED),
@@ -88,16 +94,20 @@ def _chosen(metric: str, by: str, matchers: str = "") -> str:
     return f"max by ({by}) ({metric}{{{where}}} {CHOSEN})"
 
 
-def _remote_nodes(matchers: str) -> str:
-    """Query the number of remote nodes in some states."""
-    of_view = (
-        f'sum by (instance) (pacemaker_nodes{{{HERE}, node_type="remote"{matchers}}} {CHOSEN})'
-    )
-    return f"min({of_view})"
+def _nodes_in(matchers: str) -> str:
+    """Select the recorded numbers of nodes by type and state."""
+    return f"cluster:pacemaker_nodes:max{{{HERE}, {matchers}}}"
+
+
+_REMOTE = 'node_type="remote"'
+_REMOTE_ONLINE = f'{_REMOTE}, state!~"unclean|offline"'
 
 
 def _tiles() -> list[stat.Panel]:
     size = (3, 4)
+    online = f"sum({_nodes_in(_REMOTE_ONLINE)})"
+    remote = f"sum({_nodes_in(_REMOTE)})"
+    lost = f"({remote} - {online})"
     return [
         counts(
             "Bundles well",
@@ -116,11 +126,14 @@ def _tiles() -> list[stat.Panel]:
         ),
         counts(
             "Remote online",
-            "Pacemaker Remote nodes that are online and clean, of all of them. Guest nodes do not"
-            " count.",
+            "Pacemaker Remote nodes that are online and clean, of all of them. Vermillion: at least"
+            " three and a fifth of them are not. Guest nodes do not count.",
             size,
-            have=_remote_nodes(', state!~"unclean|offline"'),
-            want=_remote_nodes(""),
+            have=online,
+            want=remote,
+            bad=f"""
+              {lost} + 1000 * ({lost} >= bool 3) * ({lost} >= bool {remote} / 5)
+            """,
             empty="no remote nodes",
         ),
         big(
@@ -172,25 +185,28 @@ def _tiles() -> list[stat.Panel]:
 
 
 _MOST_NODES = 16
+_EVERY_NODE = f'{HERE}, node_type=~"member|remote"'
 
 
-def _nodes() -> statetimeline.Panel:
-    nodes = f'{HERE}, node_type=~"member|remote"'
+def _node_states() -> str:
+    """Query the code of the most serious state of each node, except online."""
     states = " or ".join(
-        f"pacemaker_node_condition{{{nodes}, {condition}}} * {code}"
+        f"pacemaker_node_condition{{{_EVERY_NODE}, {condition}}} * {code}"
         for code, (_, condition, _) in enumerate(_NODE_STATES)
         if code not in {0, _OFFLINE}
     )
-    offline = f'(1 - pacemaker_node_condition{{{nodes}, condition="online"}}) * {_OFFLINE}'
-    ever = "out_of_service|pending|standby_onfail"
+    offline = f'(1 - pacemaker_node_condition{{{_EVERY_NODE}, condition="online"}}) * {_OFFLINE}'
+    return f"({states} or {offline}) {CHOSEN}"
 
-    def over_time(function: str, condition: str, among: str = nodes) -> str:
+
+def _nodes() -> statetimeline.Panel:
+    def over_time(function: str, condition: str, among: str = _EVERY_NODE) -> str:
         condition = f'{among}, condition=~"{condition}"'
         return f"{function}_over_time(pacemaker_node_condition{{{condition}}}[$__range] @ end())"
 
     noteworthy = f"""
       max by (node) (
-        {over_time("max", ever)} / 2
+        {over_time("max", "out_of_service|pending|standby_onfail")} / 2
         or
         {over_time("max", "unclean")}
         or
@@ -198,20 +214,66 @@ def _nodes() -> statetimeline.Panel:
       )
     """
     members = over_time("max", "dc", f'{HERE}, node_type="member"')
-    member = f"max by (node) ({members} * 0 + 1)"
-    first = f"topk({_MOST_NODES}, {noteworthy} + 2 * ({member} or {noteworthy} * 0))"
+    member = f"max by (node) ({members} * 0 + 3)"
+    ranked = f"({member} or {noteworthy} > 0 or {noteworthy} * 0)"
+    # Remote nodes that are well have rows only if all of them have.
+    wanted = f"({ranked} > 0 or {ranked} and on () count({ranked}) <= {_MOST_NODES})"
+    more = f"count({wanted}) - {_MOST_NODES} > 0"
+    more = f'label_replace(count_values("more", {more}), "more", "$1 more nodes", "more", "(.*)")'
     return timeline(
         "Nodes",
         "State of members and remote nodes, in the view that counts. If several states apply, the"
         f" most serious one is shown. The panel shows at most {_MOST_NODES} nodes: members, then"
         " remote nodes that were lost, then those that were joining or out of service in this time"
-        " range.",
+        " range, and how many others there are of these. Remote nodes that were always well are"
+        " shown only if there is room for all.",
         (12, 9),
         query(
-            f"max by (node) (({states} or {offline}) {CHOSEN}) and on (node) {first}", "{{node}}"
+            f"max by (node) ({_node_states()}) and on (node) topk({_MOST_NODES}, {wanted})",
+            "{{node}}",
+            "A",
         ),
-        mapped=_mapped((word, color) for word, _, color in _NODE_STATES),
+        query(f"{more} * {len(_NODE_STATES)}", "{{more}}", "B"),
+        mapped=[*_NODE_WORDS, (len(_NODE_STATES), "not shown", palette.PLANNED)],
         empty="No data on nodes in this time range",
+    )
+
+
+_MOST_LISTED = 50
+_ON_PURPOSE: Sequence[Word] = ((0, "no", ""), (1, "yes", palette.PLANNED))
+
+
+def _nodes_not_well() -> table.Panel:
+    by = "node, node_type"
+    state = f"max by ({by}) ({_node_states()})"
+    out_of_service = _chosen("pacemaker_node_condition", by, 'condition="out_of_service"')
+    not_well = f"({state} >= 2)"
+    member = _chosen("pacemaker_node_condition", by, 'node_type="member", condition="online"')
+    # Members come first, then nodes that nobody took out of service, then the worst state.
+    ranked = f"""
+      {not_well} - on ({by}) {out_of_service} * 10
+      + on ({by}) ({member} * 0 + 100 or {out_of_service} * 0)
+    """
+    listed = f"{not_well} and on ({by}) topk({_MOST_LISTED}, {ranked})"
+    more = others(_MOST_LISTED, not_well, "node")
+    more = f'label_replace({more}, "node_type", "remote", "", "")'
+    return listing(
+        "Nodes that are not well",
+        "Members and remote nodes that are lost, joining or leaving, in standby or in maintenance."
+        " On purpose: somebody took the node out of service, for example by disabling its"
+        f" connection. Shows at most {_MOST_LISTED} nodes, and how many others there are: members"
+        " first, then those that nobody took out of service.",
+        (12, 7),
+        [
+            Column("node", "Node"),
+            Column("node_type", "Type", width=90),
+            Column("Value #A", "State", mapped=[*_NODE_WORDS, MORE], width=135),
+            Column("Value #B", "On purpose", mapped=_ON_PURPOSE, width=110),
+        ],
+        rows(or_unseen(f"{listed} or {more}", "node"), "A"),
+        rows(f"{out_of_service} and on ({by}) ({listed})", "B"),
+        empty="All members and remote nodes are online and in service",
+        sort=[("Type", False), ("State", True), ("On purpose", False)],
     )
 
 
@@ -229,20 +291,27 @@ def _nodes_by_state() -> timeseries.Panel:
     by_letter = dict(zip("ABCDEF", NodeState, strict=True))
 
     def counted(state: NodeState) -> str:
-        nodes = f'pacemaker_nodes{{{HERE}, node_type=~"member|remote", state="{state}"}}'
+        remote, member = (
+            _nodes_in(f'node_type="{node_type}", state="{state}"')
+            for node_type in ("remote", "member")
+        )
+        either = _nodes_in(f'node_type=~"member|remote", state="{state}"')
         return f"""
-          sum(max by (node_type) ({nodes} {CHOSEN}))
-          and on ()
-          max(max_over_time({nodes}[$__range] @ end())) > 0
+          sum by (node_type) ({remote} or {member} unless on () {remote})
+          and on (node_type)
+          max by (node_type) (max_over_time({either}[$__range] @ end())) > 0
         """
 
     return graph(
         "Nodes by state",
-        "Number of members and remote nodes by the first state that holds of unclean, offline,"
-        " pending (joining), maintenance, standby and online. Only states that occurred in this"
-        " time range.",
+        "Number of remote nodes, or of members if the cluster has no remote nodes, by the first"
+        " state that holds of unclean, offline, pending (joining), maintenance, standby and online."
+        " Only states that occurred in this time range.",
         (12, 9),
-        *(query(counted(state), state, letter) for letter, state in by_letter.items()),
+        *(
+            query(counted(state), f"{{{{node_type}}}} {state}", letter)
+            for letter, state in by_letter.items()
+        ),
         stepped=True,
         lines={
             letter: _STATE_COLORS[state] for letter, state in by_letter.items() if letter != "A"
@@ -267,7 +336,7 @@ def _problems() -> table.Panel:
         ],
         rows(or_unseen(sortable(found), "kind")),
         empty="No problems",
-        sort=("Severity", False),
+        sort=[("Severity", False)],
     )
 
 
@@ -291,10 +360,6 @@ def _problems_by_severity() -> timeseries.Panel:
         empty="No problems in this time range",
         lines={letters[severity]: color for _, severity, color in SEVERITIES},
     )
-
-
-def _mapped(named: Iterable[tuple[str, str]], first: int = 0) -> list[Word]:
-    return [(code, word, color) for code, (word, color) in enumerate(named, first)]
 
 
 def _views() -> statetimeline.Panel:
@@ -374,6 +439,9 @@ _REASONS: Sequence[tuple[int, str, str]] = tuple(
 )
 
 
+_MOST_BUNDLES = 100
+
+
 def _bundles() -> table.Panel:
     of = f"{{{HERE}}}"
     reason = " or ".join(
@@ -392,15 +460,21 @@ def _bundles() -> table.Panel:
         )
     }
     since = f"cluster_bundle:pacemaker_bundle_degraded_since_timestamp_seconds:min{of}"
+    worst = f"and on (bundle) topk({_MOST_BUNDLES}, {STATE})"
+
+    def of_worst(expr: str) -> str:
+        return f"max by (bundle, to) ({linked(expr, 'cluster', 'bundle')}) {worst}"
+
     return listing(
         "Bundles",
         "Bundles of the cluster, the worst first: replicas that are ready, expected and configured,"
         " promoted and expected to be promoted. Condition: why fewer are expected, or why Pacemaker"
-        " does not manage the bundle; the bundle's dashboard shows all. Shows at most 100 bundles.",
+        " does not manage the bundle; the bundle's dashboard shows all. Shows at most"
+        f" {_MOST_BUNDLES} bundles, and how many others there are.",
         (15, 8),
         [
             Column("bundle", "Bundle", narrow=120, uid=BUNDLE),
-            Column("Value #A", "State", mapped=BUNDLE_STATES, width=90),
+            Column("Value #A", "State", mapped=[*BUNDLE_STATES, MORE], width=90),
             Column("Value #B", "Ready", width=60),
             Column("Value #C", "expected", width=80),
             Column("Value #D", "configured", width=90),
@@ -409,40 +483,34 @@ def _bundles() -> table.Panel:
             Column("Value #G", "Condition", mapped=_REASONS, width=155),
             Column("Value #H", "In trouble for", unit="dtdurations", width=110),
         ],
-        *(
-            rows(
-                f"max by (bundle, to) ({linked(expr, 'cluster', 'bundle')})"
-                f" and on (bundle) topk(100, {STATE})",
-                ref,
-            )
-            for ref, expr in (
-                ("A", STATE),
-                *recorded.items(),
-                ("H", f"time() - {since}"),
-            )
-        ),
-        rows(f"({reason}) and on (bundle) topk(100, {STATE})", "G"),
+        rows(f"{of_worst(STATE)} or {others(_MOST_BUNDLES, STATE, 'bundle')}", "A"),
+        *(rows(of_worst(expr), ref) for ref, expr in recorded.items()),
+        rows(f"({reason}) {worst}", "G"),
+        rows(of_worst(f"time() - {since}"), "H"),
         empty="No bundles: does the cluster have a trusted view?",
-        sort=("State", True),
+        sort=[("State", True)],
     )
 
 
 def _addresses() -> statetimeline.Panel:
-    role = _chosen(
-        "pacemaker_resource_role",
-        "resource, node",
-        f'agent=~"{"|".join(ADDRESS_AGENTS)}", role="started"',
-    )
+    address = f'agent=~"{"|".join(ADDRESS_AGENTS)}"'
+    role = _chosen("pacemaker_resource_role", "resource, node", f'{address}, role="started"')
+    down = _chosen("pacemaker_resource_condition", "resource", f'{address}, condition="down"')
     return timeline(
         "Virtual IPs",
-        "Node on which each address resource outside bundles is started. A gap means that it does"
-        " not run. Two rows of one address at the same time mean that it runs on two nodes. Shows"
-        " at most 40 rows.",
+        "Addresses outside bundles that were down: they should run and did not, or not well. Below"
+        " them the node on which each is started. A gap means that it does not run. Two rows of one"
+        " address at the same time mean that it runs on two nodes. Shows at most 20 addresses that"
+        " were down, and 20 rows of nodes.",
         (12, 7),
-        query(f"topk(40, {role} > 0)", "{{resource}} on {{node}}"),
-        mapped=((1, "here", palette.STARTED),),
-        empty="No address resource outside bundles was started in this time range",
+        query(f"topk(20, ({down} > bool 0) * 2)", "{{resource}}", "A"),
+        query(f"topk(20, {role} > 0)", "{{resource}} on {{node}}", "B"),
+        mapped=((1, "here", palette.STARTED), (2, "down", palette.FAILED)),
+        empty="No address resource outside bundles was started or down in this time range",
     )
+
+
+_MOST_WINDOWS = 12
 
 
 def _windows() -> statetimeline.Panel:
@@ -460,14 +528,17 @@ def _windows() -> statetimeline.Panel:
     of_nodes, of_bundles = all_of("node", _WINDOWS[:2]), all_of("bundle", _WINDOWS[2:-1])
     # Maintenance mode makes all nodes and bundles part of it, but should only add one row.
     expr = f"{of_cluster} or ({of_nodes} or {of_bundles}) unless on () {mode} == 1"
+    windows = f"max by (what) ({expr}) > 0"
     return timeline(
         "Planned work",
         "When the cluster was in maintenance mode, a node was in maintenance or otherwise out of"
         " service (such as standby), or a bundle was disabled, held back, demoted, unmanaged or in"
-        " maintenance. Shows at most 12 of them, bundles before nodes.",
+        f" maintenance. Shows at most {_MOST_WINDOWS} of them at a time, bundles before nodes, and"
+        " how many others there are.",
         (12, 7),
-        query(f"topk(12, max by (what) ({expr}) > 0)", "{{what}}"),
-        mapped=_WINDOWS,
+        query(f"topk({_MOST_WINDOWS}, {windows})", "{{what}}", "A"),
+        query(others(_MOST_WINDOWS, windows, "what"), "{{what}}", "B"),
+        mapped=[*_WINDOWS, (-1, "planned work", palette.STOPPED)],
         empty="No planned work in this time range",
     )
 
@@ -498,70 +569,98 @@ _CONDITIONS: tuple[Word, ...] = (
     (9, "blocked", palette.FAILED),
 )
 """Conditions of resources, the most serious last."""
+_ADDRESS_DOWN: Word = (10, "address down", palette.FAILED)
+_ALIKE = 10
+"""The number of resources of an agent, with the same role and condition, that have own rows."""
+_MOST_RESOURCES = 100
 
 
 def _resources() -> table.Panel:
     by = "resource, agent, group, clone, node"
-    role = _chosen("pacemaker_resource_role", f"{by}, role") + " > 0"
-    coded = " or ".join(f"{_holds(name)} * 0 + {code}" for code, name, _ in _CONDITIONS if code)
+    alike = "agent, group, clone, role, code"
+    role = f"max by ({by}, role) (pacemaker_resource_role{{{HERE}}} {CHOSEN} > 0) * 0"
+    address = f'agent=~"{"|".join(ADDRESS_AGENTS)}"'
+    code, _, _ = _ADDRESS_DOWN
+    coded = f"{_holds('down', address)} * 0 + {code}" + "".join(
+        f" or {_holds(name)} * 0 + {code}" for code, name, _ in reversed(_CONDITIONS) if code
+    )
     condition = f"max by ({by}) (({coded}) {CHOSEN})"
-    first = f"topk(100, {condition} or max by ({by}) ({role}) * 0)"
+    every = f"({role} + on ({by}) group_left () {condition} or {role})"
+    # A label with the code lets one count those that are alike.
+    labelled = f'count_values by ({by}, role) ("code", {every})'
+    each = f"({every} + on ({by}, role) group_right () {labelled} - 1)"
+    number = f"count by ({alike}) ({each}) > {_ALIKE}"
+    shown = f"""
+      (
+        {each} unless on ({alike}) {number}
+        or
+        label_replace(
+          max by ({alike}) ({each})
+          + on ({alike}) group_left (resource)
+          0 * count_values by ({alike}) ("resource", {number}),
+          "resource", "$1 of them", "resource", "(.*)"
+        )
+      )
+    """
     return listing(
         "Resources outside bundles",
-        "Each resource with its node and role, and the most serious of its conditions. Down: it"
-        " should run and does not, or not well. Held back: what it depends on is not to run. Shows"
-        " at most 100 resources and nodes, the worst first.",
+        "Each resource with its node and role, and the most serious of its conditions, the worst"
+        " first. Down: it should run and does not, or not well. Held back: what it depends on is"
+        f" not to run. More than {_ALIKE} resources with the same agent, role and condition have"
+        f" one row. Shows at most {_MOST_RESOURCES} rows, and how many others there are.",
         (24, 8),
         [
-            Column("Value #B", "Condition", width=110, mapped=_CONDITIONS),
+            Column("Value", "Condition", width=115, mapped=[*_CONDITIONS, _ADDRESS_DOWN, MORE]),
             Column("resource", "Resource"),
             Column("node", "On"),
             Column("role", "Role", width=100, mapped=_ROLES),
-            Column("Value #A", "Instances", width=85),
             Column("agent", "Agent"),
             Column("group", "Group"),
             Column("clone", "Clone"),
         ],
-        rows(or_unseen(f"{role} and on ({by}) {first}", "resource"), "A"),
-        rows(first, "B"),
+        rows(or_unseen(first(_MOST_RESOURCES, shown, "resource"), "resource")),
         empty="No resources outside bundles",
-        sort=("Condition", True),
+        sort=[("Condition", True)],
+        hidden=("code",),
     )
 
 
-def _holds(condition: str) -> str:
+def _holds(condition: str, matchers: str = "") -> str:
     """Select the series of a condition of resources, which exist only while it holds."""
+    where = f"{HERE}, {matchers}" if matchers else HERE
     name = condition.replace(" ", "_")
-    return f'pacemaker_resource_condition{{{HERE}, condition="{name}"}}'
+    return f'pacemaker_resource_condition{{{where}, condition="{name}"}}'
 
 
 def _clones() -> table.Panel:
     def asked(name: str) -> str:
         return _chosen(f"pacemaker_clone_instances{name}", "clone, resource")
 
-    first = f"topk(50, {asked('_missing')})"
+    missing = asked("_missing")
+    most = 50
+    worst = f"topk({most}, {missing})"
     return listing(
         "Clones",
         "Instances of the resources of clones, the most incomplete first. Missing: expected and not"
         " running, on nodes that are in service, online and clean. Possible: if all nodes were in"
-        " service. Shows at most 50 resources.",
+        f" service. Shows at most {most} resources, and how many others there are.",
         (12, 7),
         [
             Column("clone", "Clone"),
             Column("resource", "Resource"),
-            Column("Value #A", "Missing", width=95, limits=_SOME),
+            Column("Value #A", "Missing", width=95, limits=_SOME, mapped=[MORE]),
             Column("Value #B", "Running", width=75),
             Column("Value #C", "expected", width=80),
             Column("Value #D", "possible", width=80),
             Column("Value #E", "Promoted", width=85, mapped=((0, "-", ""),)),
         ],
-        rows(or_unseen(first, "clone"), "A"),
+        rows(or_unseen(first(most, missing, "clone"), "clone"), "A"),
         *(
-            rows(f"{asked(name)} and on (clone, resource) {first}", ref)
+            rows(f"{asked(name)} and on (clone, resource) {worst}", ref)
             for ref, name in (("B", "_running"), ("C", "_expected"), ("D", ""), ("E", "_promoted"))
         ),
         empty="No clones outside bundles",
-        sort=("Missing", True),
+        sort=[("Missing", True)],
     )
 
 
@@ -581,13 +680,22 @@ _ROLES: tuple[Word, ...] = (
 )
 
 
+_MOST_BANS = 100
+
+
 def _bans() -> table.Panel:
     by = "constraint, resource, node, origin, promoted_only"
     score = _chosen("pacemaker_location_ban_score", by)
+    left = _chosen("pacemaker_location_ban_score", by, 'origin="cli"')
+    # Those that a command left behind come first.
+    ranked = f"({left} * 0 + 1 or {score} * 0)"
+    shown = f"{score} and on ({by}) topk({_MOST_BANS}, {ranked})"
+    more = f'label_replace({others(_MOST_BANS, score, "resource")} * NaN, "origin", "more", "", "")'
     return listing(
         "Bans and leftovers of moves",
         "Constraints that keep a resource away from a node. A command left those with origin cli"
-        " behind: pcs resource clear removes them. --no-collector.bans omits all constraints.",
+        " behind, and come first: pcs resource clear removes them. --no-collector.bans omits all"
+        f" constraints. Shows at most {_MOST_BANS}, and how many others there are.",
         (12, 6),
         [
             Column("resource", "Resource"),
@@ -597,34 +705,44 @@ def _bans() -> table.Panel:
             Column("promoted_only", "Promoted only", width=115),
             Column("constraint", "Constraint", width=275),
         ],
-        rows(or_unseen(f"bottomk(100, {score})", "resource")),
+        rows(or_unseen(f"{shown} or {more}", "resource")),
         empty="No bans",
+        sort=[("Origin", False)],
     )
 
 
 _INFINITE: tuple[Word, ...] = ((1_000_000, "INFINITY", ""), (-1_000_000, "-INFINITY", ""))
 
 
+_MOST_FENCED = 100
+
+
 def _fencing() -> table.Panel:
     by = "target, action, status"
     actions = _chosen("pacemaker_fencing_actions", by)
     last = _chosen("pacemaker_fencing_last_action_timestamp_seconds", by)
-    first = f"topk(100, {last} or {actions} * 0 + time())"
+    failed = _chosen("pacemaker_fencing_actions", by, 'status="failed"')
+    newest = f"({last} or {actions} * 0 + time())"
+    ranked = f"{newest} + on ({by}) ({failed} * 0 + 1e10 or {actions} * 0)"
+    shown = f"topk({_MOST_FENCED}, {ranked})"
+    more = f'label_replace({others(_MOST_FENCED, newest, "target")}, "status", "unlisted", "", "")'
     return listing(
         "Fencing history",
-        "Fencing history by target, action and outcome, at most 100 rows. The table is also empty"
-        " if the exporter could not get the history, or with --no-collector.fencing.",
+        f"Fencing history by target, action and outcome, failures first, at most {_MOST_FENCED}"
+        " rows, and how many others there are. The table is also empty if the exporter could not"
+        " get the history, or with --no-collector.fencing.",
         (12, 6),
         [
             Column("target", "Target"),
             Column("action", "Action", width=90),
             Column("status", "Status", width=90, mapped=_FENCED),
-            Column("Value #A", "Times", width=70),
+            Column("Value #A", "Times", width=70, mapped=[MORE]),
             Column("Value #B", "Last", unit="dateTimeAsLocal", width=195),
         ],
-        rows(or_unseen(f"{actions} and {first}", "target"), "A"),
-        rows(f"{last} * 1000 and {first}", "B"),
+        rows(or_unseen(f"{actions} and {shown} or {more}", "target"), "A"),
+        rows(f"{last} * 1000 and {shown}", "B"),
         empty="No fencing in the history",
+        sort=[("Status", False), ("Last", True)],
     )
 
 
@@ -632,30 +750,55 @@ _FENCED: tuple[Word, ...] = (
     ("success", "success", palette.STARTED),
     ("failed", "failed", palette.FAILED),
     ("pending", "pending", palette.TRANSITION),
+    ("unlisted", "more", ""),
 )
+
+
+_MOST_FAILURES = 50
 
 
 def _failures() -> table.Panel:
     by = "resource, node, bundle"
-    counted = f"topk(100, {_chosen('pacemaker_resource_failures', by)} > 0)"
-    threshold = f"{_chosen('pacemaker_resource_migration_threshold', by)} and on ({by}) ({counted})"
+    counted = f"({_chosen('pacemaker_resource_failures', by)} > 0)"
+    connection = f"""
+      label_replace(
+        {_chosen("pacemaker_node_condition", "node", f'{_REMOTE}, condition="online"')},
+        "resource", "$1", "node", "(.*)"
+      )
+    """
+    # Those of bundles come first, those of connections of remote nodes last.
+    ranked = f"""
+      {counted}
+      + on ({by}) (
+        {_chosen("pacemaker_resource_failures", by, 'bundle!=""')} * 0 + 4e6
+        or {counted} * 0 + 2e6 unless on (resource) {connection}
+        or {counted} * 0
+      )
+    """
+    shown = f"({counted} and on ({by}) topk({_MOST_FAILURES}, {ranked}))"
+    threshold = f"{_chosen('pacemaker_resource_migration_threshold', by)} and on ({by}) {shown}"
     return listing(
         "Fail-counts",
         "Fail-count of each resource and node, and the migration-threshold at which Pacemaker gives"
-        " up on that node. Fail-counts stay after recovery, until a cleanup or failure-timeout.",
-        (12, 6),
+        " up on that node. Fail-counts stay after recovery, until a cleanup or failure-timeout."
+        f" Shows at most {_MOST_FAILURES}, and how many others there are: those of bundles first,"
+        " those of remote nodes' connections last.",
+        (12, 7),
         [
             Column("resource", "Resource"),
             Column("bundle", "Bundle"),
             Column("node", "On"),
-            Column("Value #A", "Failures", mapped=_INFINITE, width=90),
+            Column("Value #A", "Failures", mapped=[*_INFINITE, MORE], width=90),
             Column("Value #B", "Threshold", mapped=_INFINITE, width=95),
             Column("Value #C", "Gives up", mapped=GIVES_UP, width=85),
         ],
-        rows(or_unseen(counted, "resource"), "A"),
+        rows(
+            or_unseen(f"{shown} or {others(_MOST_FAILURES, counted, 'resource')}", "resource"), "A"
+        ),
         rows(threshold, "B"),
-        rows(f"{counted} >= bool {_chosen('pacemaker_resource_migration_threshold', by)}", "C"),
+        rows(f"{shown} >= bool {_chosen('pacemaker_resource_migration_threshold', by)}", "C"),
         empty="No failures",
+        sort=[("Bundle", True), ("Failures", True)],
     )
 
 
@@ -733,14 +876,15 @@ def build() -> board.Dashboard:
         _nodes(),
         _nodes_by_state(),
         alerts((12, 7), HERE),
+        _nodes_not_well(),
+        _addresses(),
         _problems_by_severity(),
+        _resources(),
         _views(),
         _windows(),
         _side_by_side(),
         _replicas_by_view(),
-        _addresses(),
         _clones(),
-        _resources(),
         _failures(),
         _bans(),
         _fencing(),

@@ -1,10 +1,13 @@
 """Overview dashboard: the problems of all clusters and bundles, and how long they have lasted."""
 
+from dataclasses import dataclass
+
 from grafana_foundation_sdk.builders import common, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
+from exporter.cluster.agents import ADDRESS_AGENTS
 from grafana import palette
 from grafana.parts import (
     BUNDLE,
@@ -14,7 +17,7 @@ from grafana.parts import (
     CRITICAL,
     DEGRADED,
     GOOD_AT_ZERO,
-    MEMBER_LOST,
+    NODE_LOST,
     NOT_SEEN,
     OVERVIEW,
     REDUCED,
@@ -42,8 +45,8 @@ from grafana.parts import (
     words,
 )
 
-TILES = 8
-"""The maximum number of tiles in the panel of problems, so that they stay readable."""
+TILES = 7
+"""The number of problems that have tiles, so that they stay readable. One more counts the rest."""
 HERE = 'cluster=~"$cluster"'
 STATE = bundle_states(HERE)
 IS_DOWN, IS_DEGRADED, IN_TROUBLE = (
@@ -55,18 +58,64 @@ UNSEEN = f"cluster:pacemaker_view_lost_since_timestamp_seconds:min{{{HERE}}}"
 
 ONLINE = f"cluster:pacemaker_members_online:min{{{HERE}}}"
 MEMBERS = f"cluster:pacemaker_members:max{{{HERE}}}"
-OTHER = f"""
-    max by (cluster, kind) (
-      pacemaker_problems{{
-        {HERE}, severity="critical", kind!~"bundle_degraded|bundle_down|node_unclean"
-      }}
+
+
+def _of_other_kinds(kinds: str) -> str:
+    return f"""
+      max by (cluster, kind) (
+        pacemaker_problems{{{HERE}, severity="critical", kind!~"{kinds}"}} {CHOSEN}
+      )
+    """
+
+
+_JUDGED_HERE = "bundle_degraded|bundle_down|node_unclean|remote_node_unclean"
+"""Kinds of problems that have states or tiles of their own."""
+OTHER = _of_other_kinds(_JUDGED_HERE)
+"""Numbers of critical problems, except bundles in trouble and lost nodes."""
+NAMELESS = _of_other_kinds(f"{_JUDGED_HERE}|address_down")
+"""Those whose subjects have no tiles."""
+
+REMOTE = f"""
+    count by (cluster) (
+      count by (cluster, node) (
+        pacemaker_node_condition{{
+          {HERE}, node_type=~"remote|guest", condition="out_of_service"
+        }}
+        {CHOSEN}
+      )
+    )
+"""
+"""Numbers of remote nodes, and of guest nodes that are not part of a bundle."""
+REMOTE_LOST = f"""
+    sum by (cluster) (
+      max by (cluster, kind) (
+        pacemaker_problems{{{HERE}, kind=~"remote_node_(offline|unclean)"}} {CHOSEN}
+      )
+    )
+"""
+"""Numbers of those that are offline or unclean, although nobody took them out of service."""
+MANY_LOST = f"(({REMOTE_LOST} >= 3) >= on (cluster) {REMOTE} / 5)"
+"""At least a fifth of a cluster's remote nodes, such as a rack. An alert pages somebody."""
+FEW_LOST = f"({REMOTE_LOST} unless on (cluster) {MANY_LOST})"
+
+_ADDRESS = f'{HERE}, agent=~"{"|".join(ADDRESS_AGENTS)}"'
+ADDRESS_DOWN = f"""
+    max by (cluster, resource) (
+      pacemaker_resource_condition{{{_ADDRESS}, condition="down"}}
+      unless on (cluster, instance, resource)
+      (
+        pacemaker_resource_condition{{{_ADDRESS}, condition=~"maintenance|pending|unmanaged"}}
+        unless on (cluster, instance, resource)
+        pacemaker_resource_condition{{{_ADDRESS}, condition=~"blocked|failed"}}
+      )
       {CHOSEN}
     )
 """
-"""Numbers of critical problems, except bundles in trouble and lost members."""
+"""Virtual addresses that are down, except those that Pacemaker is starting or leaves alone."""
+
 CLUSTER_STATES: tuple[Word, ...] = (
     *BUNDLE_STATES,
-    (MEMBER_LOST, "member lost", palette.WARNING),
+    (NODE_LOST, "node lost", palette.WARNING),
     (CRITICAL, "critical", palette.CRITICAL),
     (NOT_SEEN, "not seen", palette.CRITICAL),
 )
@@ -78,13 +127,17 @@ CLUSTER_STATE = f"""
       or
       {OTHER} * 0 + {CRITICAL}
       or
-      ({ONLINE} < {MEMBERS}) * 0 + {MEMBER_LOST}
+      {MANY_LOST} * 0 + {CRITICAL}
+      or
+      {FEW_LOST} * 0 + {NODE_LOST}
+      or
+      ({ONLINE} < {MEMBERS}) * 0 + {NODE_LOST}
       or
       cluster:pacemaker_view_trusted:sum{{{HERE}}} * 0
     )
 """
 """State of a cluster: not seen without a trusted view; otherwise the worst of the states of its
-bundles, `critical` for other critical problems, and `member lost`."""
+bundles, `critical` for other critical problems, and `node lost`."""
 
 READY, EXPECTED, PROMOTED, PROMOTED_EXPECTED = (
     f"cluster_bundle:pacemaker_bundle_{name}{{{HERE}}}"
@@ -114,19 +167,69 @@ def _since(condition: str, have: str, want: str, what: str) -> str:
     """
 
 
-def _worst(expr: str, *labels: str, worse: str = "") -> str:
-    """Limit tiles to the free places that worse problems leave."""
-    room = f"{TILES} - scalar(count({worse}) or vector(0))" if worse else f"{TILES}"
-    return f"topk({room}, {linked(expr, *labels)})"
+def _alerted(alerts: str, by: str, condition: str) -> str:
+    """Query for how many seconds a condition has held, if it has an alert, firing or pending."""
+    since = f'min by ({by}) (ALERTS_FOR_STATE{{alertname=~"{alerts}", {HERE}}})'
+    return f"""
+      (
+        time() - {since} and on ({by}) {condition}
+        or on ({by})
+        {condition} * NaN
+      )
+    """
 
 
-def _what_is_wrong() -> stat.Panel:
+def _addresses_down() -> str:
+    """Query for how long an address has been down, with its name or their number as a label."""
+    each = _alerted("PacemakerVirtualIPDown", "cluster, resource", ADDRESS_DOWN)
+    number = f"count by (cluster) ({ADDRESS_DOWN})"
+    named = _labelled(f"{number} > 1", "what", "cluster")
+    return f"""
+      label_replace(
+        {each} unless on (cluster) {number} > 1, "what", "$1", "resource", "(.*)"
+      )
+      or
+      label_replace(
+        max by (cluster) ({each}) * on (cluster) group_left (what) {named},
+        "what", "$1 addresses", "what", "(.*)"
+      )
+    """
+
+
+def _remote_lost(alerts: str, condition: str) -> str:
+    """Query for how long remote nodes have been lost, with the counts in labels."""
+    return f"""
+      {_alerted(alerts, "cluster", condition)}
+      * on (cluster) group_left (have) {_labelled(condition, "have", "cluster")}
+      * on (cluster) group_left (want) {_labelled(REMOTE, "want", "cluster")}
+    """
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """A kind of tiles in the panel of problems."""
+
+    expr: str
+    legend: str
+    condition: str
+    """Query of one series for each tile."""
+    links: tuple[str, ...] = ("cluster",)
+    """Labels that select what the linked dashboard shows."""
+    uid: str = CLUSTER
+    color: str = palette.CRITICAL
+
+    @property
+    def number(self) -> str:
+        return f"(count({self.condition}) or vector(0))"
+
+
+def _problem_tiles() -> list[_Tiles]:
+    """Return the tiles, the most serious first."""
     lost = f"""
       (time() - cluster:pacemaker_member_lost_since_timestamp_seconds:min{{{HERE}}})
       * on (cluster) group_left (have) {_labelled(ONLINE, "have", "cluster")}
       * on (cluster) group_left (want) {_labelled(MEMBERS, "want", "cluster")}
     """
-    nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= {MEMBER_LOST}) * 0"
     where, counted = "{{cluster}} {{bundle}}", "{{have}} of {{want}} {{what}}"
     is_down = f"""
       {_since(f"{READY} == 0 and {IS_DOWN}", READY, EXPECTED, "ready")}
@@ -141,46 +244,70 @@ def _what_is_wrong() -> stat.Panel:
       {_since(f"{only_degraded} unless {few_ready}", PROMOTED, PROMOTED_EXPECTED, "promoted")}
     """
     bundle = ("cluster", "bundle")
+    remote = "{{cluster}}: {{have}} of {{want}} remote nodes lost"
+    return [
+        _Tiles(f"time() - {UNSEEN}", "{{cluster}} NOT SEEN: no trusted view", UNSEEN),
+        _Tiles(is_down, f"{where} DOWN: {counted}", IS_DOWN, bundle, BUNDLE),
+        _Tiles(is_degraded, f"{where} DEGRADED: {counted}", only_degraded, bundle, BUNDLE),
+        _Tiles(
+            _addresses_down(), "{{cluster}} {{what}} DOWN", f"count by (cluster) ({ADDRESS_DOWN})"
+        ),
+        _Tiles(_remote_lost("PacemakerManyRemoteNodesLost", MANY_LOST), remote, MANY_LOST),
+        _Tiles(spaced(NAMELESS, "kind"), "{{cluster}}: {{kind}}", NAMELESS),
+        _Tiles(
+            lost,
+            "{{cluster}}: {{have}} of {{want}} members online",
+            f"{ONLINE} < {MEMBERS}",
+            color=palette.WARNING,
+        ),
+        _Tiles(
+            _remote_lost("PacemakerRemoteNode.+", FEW_LOST), remote, FEW_LOST, color=palette.WARNING
+        ),
+    ]
+
+
+def _what_is_wrong() -> stat.Panel:
+    queries, overrides = [], []
+    room = f"vector({TILES})"
+    tiles = dict(zip("ABCDEFGH", _problem_tiles(), strict=True))
+    for ref, kind in tiles.items():
+        worst = f"topk(scalar({room}), {linked(kind.expr, *kind.links)})"
+        queries.append(now(worst, kind.legend, ref))
+        overrides.append((ref, [color_of_all(kind.color), leads(kind.uid)]))
+        room = f"{room} - {kind.number}"
+    rest = " + ".join(kind.number for kind in tiles.values())
+    nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= {NODE_LOST}) * 0"
     panel = big(
         "What is wrong, and for how long",
-        "Vermillion: clusters without a trusted view, bundles that are down or degraded, and other"
-        " critical problems. Orange: clusters that lost members. The time shows how long a problem"
-        " has lasted; other critical problems have the number of their nodes, bundles or resources."
-        " Shows at most eight problems, the worst and oldest. Each links to its dashboard.",
+        "Vermillion: clusters without a trusted view, bundles that are down or degraded, virtual"
+        " addresses that are down, clusters that lost at least three remote nodes and a fifth of"
+        " them, and other critical problems. Orange: clusters that lost members or fewer remote"
+        " nodes. The time shows how long a problem has lasted; other critical problems have the"
+        f" number of their nodes, bundles or resources. Shows at most {TILES} problems, the worst"
+        " and oldest, and how many others there are. Each links to its dashboard.",
         (24, 7),
-        now(_worst(f"time() - {UNSEEN}", "cluster"), "{{cluster}} NOT SEEN: no trusted view", "A"),
-        now(_worst(is_down, *bundle, worse=UNSEEN), f"{where} DOWN: {counted}", "B"),
-        now(
-            _worst(is_degraded, *bundle, worse=f"{UNSEEN} or {IS_DOWN}"),
-            f"{where} DEGRADED: {counted}",
-            "C",
-        ),
-        now(
-            spaced(_worst(OTHER, "cluster", worse=f"{UNSEEN} or {IN_TROUBLE}"), "kind"),
-            "{{cluster}}: {{kind}}",
-            "D",
-        ),
-        now(
-            _worst(lost, "cluster", worse=f"{UNSEEN} or {IN_TROUBLE} or {OTHER}"),
-            "{{cluster}}: {{have}} of {{want}} members online",
-            "E",
-        ),
-        now(nothing, "No bundle is degraded, all clusters are seen, all members are online", "F"),
+        *queries,
+        now(f"{rest} - {TILES} > 0", "more problems: see Clusters below", "I"),
+        now(nothing, "No bundle, address, node or cluster is in trouble", "J"),
         unit="dtdurations",
         empty="No bundles: does Prometheus scrape exporters and load the recording rules?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
     ).text(common.VizTextDisplayOptions().title_size(25).value_size(40))
-    for ref, color, uid in (
-        ("A", palette.CRITICAL, CLUSTER),
-        ("B", palette.CRITICAL, BUNDLE),
-        ("C", palette.CRITICAL, BUNDLE),
-        ("D", palette.CRITICAL, CLUSTER),
-        ("E", palette.WARNING, CLUSTER),
-    ):
-        panel = panel.override_by_query(ref, [color_of_all(color), leads(uid)])
-    panel = panel.override_by_query("D", [model.DynamicConfigValue("unit", "none")])
+    for ref, properties in overrides:
+        panel = panel.override_by_query(ref, properties)
+    unknown = model.SpecialValueMap(
+        model.DashboardSpecialValueMapOptions(
+            match=model.SpecialValueMatch.NA_N,
+            result=model.ValueMappingResult(text="now", index=0),
+        )
+    )
+    for ref in "DEH":
+        panel = panel.override_by_query(ref, [model.DynamicConfigValue("mappings", [unknown])])
+    number = model.DynamicConfigValue("unit", "none")
+    panel = panel.override_by_query("F", [number])
+    panel = panel.override_by_query("I", [number, color_of_all(palette.WARNING)])
     well = model.DynamicConfigValue("mappings", [words([(0, "All is well", palette.WELL)])])
-    return panel.override_by_query("F", [well])
+    return panel.override_by_query("J", [well])
 
 
 def _sum(expr: str) -> str:
@@ -189,7 +316,7 @@ def _sum(expr: str) -> str:
 
 def _trouble(state: str) -> str:
     """Query how many are in trouble, plus 1000 if one of these is critical."""
-    return f"sum({state} >= bool {MEMBER_LOST}) + 1000 * max({state} >= bool {CRITICAL})"
+    return f"sum({state} >= bool {NODE_LOST}) + 1000 * max({state} >= bool {CRITICAL})"
 
 
 def _firing(severity: str) -> str:
@@ -207,10 +334,9 @@ def _tiles() -> list[stat.Panel]:
     return [
         counts(
             "Clusters in trouble",
-            "Clusters with a critical problem, a missing member or no trusted view, of all"
-            " clusters.",
+            "Clusters with a critical problem, a lost node or no trusted view, of all clusters.",
             size,
-            have=_sum(f"{CLUSTER_STATE} >= bool {MEMBER_LOST}"),
+            have=_sum(f"{CLUSTER_STATE} >= bool {NODE_LOST}"),
             want=f"count({CLUSTER_STATE})",
             bad=_trouble(CLUSTER_STATE),
         ),
@@ -309,7 +435,7 @@ def _clusters() -> table.Panel:
         "All clusters, the worst first: bundles, those that are degraded or down, those that are"
         " reduced on purpose, quorum, members, members that are online and clean, exporters,"
         " exporters with a trusted view, and the age of the oldest data. Critical: a problem other"
-        " than a bundle, for example an address that is down.",
+        " than a bundle, for example an address that is down, or a fifth of the remote nodes lost.",
         (13, 8),
         columns,
         rows(linked(CLUSTER_STATE, "cluster"), "A"),
@@ -323,7 +449,7 @@ def _clusters() -> table.Panel:
         total("view_trusted:sum", "I"),
         rows(f"max by (cluster) ({age})", "J"),
         empty="No clusters: does Prometheus scrape exporters and load the recording rules?",
-        sort=("State", True),
+        sort=[("State", True)],
     )
 
 

@@ -31,7 +31,7 @@ Word = tuple[int | str, str, str]
 """A value, the word for it, and its colour or an empty string."""
 Panel = TypeVar("Panel", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
-OK, REDUCED, MEMBER_LOST, CRITICAL, DEGRADED, DOWN, NOT_SEEN = range(7)
+OK, REDUCED, NODE_LOST, CRITICAL, DEGRADED, DOWN, NOT_SEEN = range(7)
 """Codes of states of bundles and clusters, in order of severity."""
 BUNDLE_STATES: Sequence[Word] = (
     (OK, "ok", palette.WELL),
@@ -51,6 +51,8 @@ SEVERITIES: Sequence[Word] = (
     (2, "warning", palette.WARNING),
     (3, "info", palette.PLANNED),
 )
+MORE: Word = (-1, "more", "")
+"""The value of the last row of a table that has been cut, which counts the other rows."""
 
 
 def query(expr: str, legend: str = "", ref: str = "A") -> prometheus.Dataquery:
@@ -103,6 +105,17 @@ def linked(expr: str, *labels: str) -> str:
     for label in more:
         expr = f'label_join({expr}, "to", "&var-{label}=", "to", "{label}")'
     return expr
+
+
+def first(most: int, expr: str, label: str) -> str:
+    """Query the highest values, and in a label of another series how many are not shown."""
+    return f"topk({most}, {expr}) or {others(most, expr, label)}"
+
+
+def others(most: int, expr: str, label: str) -> str:
+    """Query a series with the value -1 that says in a label how many are not shown."""
+    number = f'count_values("{label}", count({expr}) - {most} > 0) * -1'
+    return f'label_replace({number}, "{label}", "$1 more are not shown", "{label}", "(.*)")'
 
 
 def words(mapped: Iterable[Word]) -> model.ValueMapping:
@@ -407,10 +420,10 @@ def listing(
     columns: Sequence[Column],
     *queries: prometheus.Dataquery,
     empty: str,
-    sort: tuple[str, bool] | None = None,
+    sort: Sequence[tuple[str, bool]] = (),
     hidden: Sequence[str] = (),
 ) -> table.Panel:
-    """Make a table with exactly these columns, sorted by a heading (True: descending).
+    """Make a table with exactly these columns, sorted by headings (True: descending).
 
     Grafana merges the queries by their common labels, also if these do not include cluster.
     """
@@ -437,11 +450,12 @@ def listing(
     )
     for column in columns:
         panel = panel.override_by_name(column.heading, column.properties)
-    if sort:
-        heading, descending = sort
-        by = common.TableSortByFieldState().display_name(heading).desc(descending)
-        panel = panel.sort_by([by])
-    return panel
+    return panel.sort_by(
+        [
+            common.TableSortByFieldState().display_name(heading).desc(descending)
+            for heading, descending in sort
+        ]
+    )
 
 
 def or_unseen(expr: str, label: str) -> str:
@@ -478,6 +492,8 @@ def firing(matchers: str) -> str:
 
 _LISTED = 5
 """The number of subjects of an alert that have rows of their own."""
+_ALERTS = 50
+"""The number of rows of alerts."""
 _AGE = 1_000_000_000
 """More seconds than an alert can last."""
 
@@ -490,7 +506,7 @@ def sortable(expr: str) -> str:
 
 
 def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> table.Panel:
-    """Make a table of firing alerts, sorted by severity."""
+    """Make a table of firing alerts, sorted by severity, then age."""
     by = "cluster, alertname, severity"
     each = firing(matchers)
     number = f"count by ({by}) ({each})"
@@ -506,16 +522,19 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
         f'ALERTS{{alertname=~"Pacemaker.*", {matchers}, severity="{severity}"}} * {rank}'
         for rank, severity, _ in SEVERITIES
     )
+    every = f"({one_by_one} or {together})"
     ranked = f"""
-      ({one_by_one} or {together})
+      {every}
       - on ({by}) group_left () max by ({by}) ({rank}) * {_AGE}
     """
     # Of too many alerts the most severe stay, and of these the oldest.
-    expr = sortable(f"(topk(50, {ranked}) % {_AGE} + {_AGE}) % {_AGE}")
+    first = sortable(f"(topk({_ALERTS}, {ranked}) % {_AGE} + {_AGE}) % {_AGE}")
+    last = f'label_replace({others(_ALERTS, every, "what")} * NaN, "severity", "4", "", "")'
+    expr = f"{first} or {last}"
     expr = linked(expr, "cluster") if cluster else expr
     shown = "alertname, severity, what" + (", cluster, to" if cluster else "")
     columns = [
-        Column("severity", "Severity", mapped=SEVERITIES, width=75),
+        Column("severity", "Severity", mapped=(*SEVERITIES, (4, "more", "")), width=75),
         *([Column("cluster", "Cluster", narrow=120, uid=CLUSTER)] if cluster else []),
         Column("what", "What", narrow=100),
         Column("alertname", "Alert", width=265),
@@ -525,12 +544,13 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
         "Firing alerts",
         "Firing alerts of this exporter's rules, and how long their condition has held. The runbook"
         f" of each alert explains what it means and what to do. An alert about more than {_LISTED}"
-        " subjects has one row. Shows at most 50 rows, the most severe.",
+        f" subjects has one row. Shows at most {_ALERTS} rows, the most severe and oldest, and how"
+        " many others there are.",
         size,
         columns,
         rows(f"max by ({shown}) ({expr})"),
         empty="No firing alerts",
-        sort=("Severity", False),
+        sort=[("Severity", False), ("For", True)],
     )
 
 
