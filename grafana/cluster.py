@@ -255,6 +255,7 @@ def _nodes_not_well() -> table.Panel:
       + on ({by}) ({member} * 0 + 100 or {out_of_service} * 0)
     """
     listed = f"{not_well} and on ({by}) topk({_MOST_LISTED}, {ranked})"
+    since = f"cluster_node:pacemaker_remote_node_lost_since_timestamp_seconds:min{{{HERE}}}"
     more = others(_MOST_LISTED, not_well, "node")
     more = f'label_replace({more}, "node_type", "remote", "", "")'
     return listing(
@@ -269,9 +270,11 @@ def _nodes_not_well() -> table.Panel:
             Column("node_type", "Type", width=90),
             Column("Value #A", "State", mapped=[*_NODE_WORDS, MORE], width=135),
             Column("Value #B", "On purpose", mapped=_ON_PURPOSE, width=110),
+            Column("Value #C", "Lost for", unit="dtdurations", width=100),
         ],
         rows(or_unseen(f"{listed} or {more}", "node"), "A"),
         rows(f"{out_of_service} and on ({by}) ({listed})", "B"),
+        rows(f"max by (node) (time() - {since}) and on (node) ({listed})", "C"),
         empty="All members and remote nodes are online and in service",
         sort=[("Type", False), ("State", True), ("On purpose", False)],
     )

@@ -47,6 +47,8 @@ from grafana.parts import (
 
 TILES = 7
 """The number of problems that have tiles, so that they stay readable. One more counts the rest."""
+_NAMED = 2
+"""The number of bundles in the same state, or of addresses, of a cluster that have own tiles."""
 HERE = 'cluster=~"$cluster"'
 STATE = bundle_states(HERE)
 IS_DOWN, IS_DEGRADED, IN_TROUBLE = (
@@ -75,28 +77,11 @@ OTHER = _of_other_kinds(_JUDGED_HERE)
 NAMELESS = _of_other_kinds(f"{_JUDGED_HERE}|address_down")
 """Those whose subjects have no tiles."""
 
-REMOTE = f"""
-    count by (cluster) (
-      count by (cluster, node) (
-        pacemaker_node_condition{{
-          {HERE}, node_type=~"remote|guest", condition="out_of_service"
-        }}
-        {CHOSEN}
-      )
-    )
-"""
-"""Numbers of remote nodes, and of guest nodes that are not part of a bundle."""
-REMOTE_LOST = f"""
-    sum by (cluster) (
-      max by (cluster, kind) (
-        pacemaker_problems{{{HERE}, kind=~"remote_node_(offline|unclean)"}} {CHOSEN}
-      )
-    )
-"""
-"""Numbers of those that are offline or unclean, although nobody took them out of service."""
-MANY_LOST = f"(({REMOTE_LOST} >= 3) >= on (cluster) {REMOTE} / 5)"
-"""At least a fifth of a cluster's remote nodes, such as a rack. An alert pages somebody."""
-FEW_LOST = f"({REMOTE_LOST} unless on (cluster) {MANY_LOST})"
+REMOTE = f"cluster:pacemaker_remote_nodes:count{{{HERE}}}"
+REMOTE_LOST = f"count by (cluster) (cluster_node:pacemaker_lost_remote_node_unclean:max{{{HERE}}})"
+MANY_LOST = f"(({REMOTE_LOST} >= 3) >= {REMOTE} / 5)"
+"""At least a fifth of a cluster's remote nodes, such as a rack: PacemakerManyRemoteNodesLost."""
+FEW_LOST = f"({REMOTE_LOST} unless {MANY_LOST})"
 
 _ADDRESS = f'{HERE}, agent=~"{"|".join(ADDRESS_AGENTS)}"'
 ADDRESS_DOWN = f"""
@@ -167,39 +152,28 @@ def _since(condition: str, have: str, want: str, what: str) -> str:
     """
 
 
-def _alerted(alerts: str, by: str, condition: str) -> str:
-    """Query for how many seconds a condition has held, if it has an alert, firing or pending."""
-    since = f'min by ({by}) (ALERTS_FOR_STATE{{alertname=~"{alerts}", {HERE}}})'
-    return f"""
-      (
-        time() - {since} and on ({by}) {condition}
-        or on ({by})
-        {condition} * NaN
-      )
-    """
+def _many(each: str) -> str:
+    """Query the number for clusters with so many that they share a tile."""
+    return f"count by (cluster) ({each}) > {_NAMED}"
 
 
 def _addresses_down() -> str:
-    """Query for how long an address has been down, with its name or their number as a label."""
-    each = _alerted("PacemakerVirtualIPDown", "cluster, resource", ADDRESS_DOWN)
-    number = f"count by (cluster) ({ADDRESS_DOWN})"
-    named = _labelled(f"{number} > 1", "what", "cluster")
+    """Query for how many seconds addresses have been down, if their alert is pending or firing."""
+    since = f'ALERTS_FOR_STATE{{alertname="PacemakerVirtualIPDown", {HERE}}}'
     return f"""
-      label_replace(
-        {each} unless on (cluster) {number} > 1, "what", "$1", "resource", "(.*)"
-      )
-      or
-      label_replace(
-        max by (cluster) ({each}) * on (cluster) group_left (what) {named},
-        "what", "$1 addresses", "what", "(.*)"
+      (
+        time() - min by (cluster, resource) ({since}) and on (cluster, resource) {ADDRESS_DOWN}
+        or on (cluster, resource)
+        {ADDRESS_DOWN} * NaN
       )
     """
 
 
-def _remote_lost(alerts: str, condition: str) -> str:
-    """Query for how long remote nodes have been lost, with the counts in labels."""
+def _remote_lost(condition: str, which: str) -> str:
+    """Query for how many seconds remote nodes have been lost, with the counts in labels."""
+    since = f"cluster_node:pacemaker_remote_node_lost_since_timestamp_seconds:min{{{HERE}}}"
     return f"""
-      {_alerted(alerts, "cluster", condition)}
+      (time() - quantile by (cluster) ({which}, {since}))
       * on (cluster) group_left (have) {_labelled(condition, "have", "cluster")}
       * on (cluster) group_left (want) {_labelled(REMOTE, "want", "cluster")}
     """
@@ -217,6 +191,7 @@ class _Tiles:
     """Labels that select what the linked dashboard shows."""
     uid: str = CLUSTER
     color: str = palette.CRITICAL
+    unit: str = "dtdurations"
 
     @property
     def number(self) -> str:
@@ -243,71 +218,105 @@ def _problem_tiles() -> list[_Tiles]:
       or
       {_since(f"{only_degraded} unless {few_ready}", PROMOTED, PROMOTED_EXPECTED, "promoted")}
     """
-    bundle = ("cluster", "bundle")
     remote = "{{cluster}}: {{have}} of {{want}} remote nodes lost"
     return [
         _Tiles(f"time() - {UNSEEN}", "{{cluster}} NOT SEEN: no trusted view", UNSEEN),
-        _Tiles(is_down, f"{where} DOWN: {counted}", IS_DOWN, bundle, BUNDLE),
-        _Tiles(is_degraded, f"{where} DEGRADED: {counted}", only_degraded, bundle, BUNDLE),
-        _Tiles(
-            _addresses_down(), "{{cluster}} {{what}} DOWN", f"count by (cluster) ({ADDRESS_DOWN})"
+        *_named(is_down, IS_DOWN, f"{where} DOWN: {counted}", "bundles DOWN", "bundle"),
+        *_named(
+            is_degraded,
+            only_degraded,
+            f"{where} DEGRADED: {counted}",
+            "bundles DEGRADED",
+            "bundle",
         ),
-        _Tiles(_remote_lost("PacemakerManyRemoteNodesLost", MANY_LOST), remote, MANY_LOST),
-        _Tiles(spaced(NAMELESS, "kind"), "{{cluster}}: {{kind}}", NAMELESS),
+        *_named(
+            _addresses_down(),
+            ADDRESS_DOWN,
+            "{{cluster}} {{resource}} DOWN",
+            "addresses DOWN",
+            "resource",
+        ),
+        # A node that was lost long ago does not count as the beginning.
+        _Tiles(_remote_lost(MANY_LOST, "0.5"), remote, MANY_LOST),
+        _Tiles(spaced(NAMELESS, "kind"), "{{cluster}}: {{kind}}", NAMELESS, unit="none"),
         _Tiles(
             lost,
             "{{cluster}}: {{have}} of {{want}} members online",
             f"{ONLINE} < {MEMBERS}",
             color=palette.WARNING,
         ),
+        _Tiles(_remote_lost(FEW_LOST, "0"), remote, FEW_LOST, color=palette.WARNING),
+    ]
+
+
+def _named(since: str, condition: str, legend: str, together: str, label: str) -> list[_Tiles]:
+    """Return a tile for each subject, and one for each cluster that has too many of them.
+
+    So many bundles in trouble do not hide an address that is down.
+    """
+    many = _many(condition)
+    oldest = f"max by (cluster) ({since}) * on (cluster) group_left (have)"
+    to_bundle = label == "bundle"
+    return [
         _Tiles(
-            _remote_lost("PacemakerRemoteNode.+", FEW_LOST), remote, FEW_LOST, color=palette.WARNING
+            f"({since}) unless on (cluster) {many}",
+            legend,
+            f"({condition}) unless on (cluster) {many}",
+            ("cluster", "bundle") if to_bundle else ("cluster",),
+            BUNDLE if to_bundle else CLUSTER,
+        ),
+        _Tiles(
+            f"{oldest} {_labelled(many, 'have', 'cluster')}",
+            f"{{{{cluster}}}}: {{{{have}}}} {together}",
+            many,
         ),
     ]
 
 
 def _what_is_wrong() -> stat.Panel:
-    queries, overrides = [], []
-    room = f"vector({TILES})"
-    tiles = dict(zip("ABCDEFGH", _problem_tiles(), strict=True))
+    tiles = dict(zip("ABCDEFGHIJK", _problem_tiles(), strict=True))
+    queries, room = [], f"vector({TILES})"
     for ref, kind in tiles.items():
         worst = f"topk(scalar({room}), {linked(kind.expr, *kind.links)})"
         queries.append(now(worst, kind.legend, ref))
-        overrides.append((ref, [color_of_all(kind.color), leads(kind.uid)]))
         room = f"{room} - {kind.number}"
-    rest = " + ".join(kind.number for kind in tiles.values())
+    others = f"{' + '.join(kind.number for kind in tiles.values())} - {TILES} > 0"
     nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= {NODE_LOST}) * 0"
     panel = big(
         "What is wrong, and for how long",
         "Vermillion: clusters without a trusted view, bundles that are down or degraded, virtual"
-        " addresses that are down, clusters that lost at least three remote nodes and a fifth of"
-        " them, and other critical problems. Orange: clusters that lost members or fewer remote"
+        " addresses that are down, clusters that lost a fifth of their remote nodes and at least"
+        " three, and other critical problems. Orange: clusters that lost members or fewer remote"
         " nodes. The time shows how long a problem has lasted; other critical problems have the"
         f" number of their nodes, bundles or resources. Shows at most {TILES} problems, the worst"
-        " and oldest, and how many others there are. Each links to its dashboard.",
+        f" and oldest, and how many others there are. More than {_NAMED} bundles or addresses of a"
+        " cluster are one problem. Each links to its dashboard.",
         (24, 7),
         *queries,
-        now(f"{rest} - {TILES} > 0", "more problems: see Clusters below", "I"),
-        now(nothing, "No bundle, address, node or cluster is in trouble", "J"),
+        now(others, "more problems: see Clusters below", "L"),
+        now(nothing, "No bundle, address, node or cluster is in trouble", "M"),
         unit="dtdurations",
         empty="No bundles: does Prometheus scrape exporters and load the recording rules?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
     ).text(common.VizTextDisplayOptions().title_size(25).value_size(40))
-    for ref, properties in overrides:
-        panel = panel.override_by_query(ref, properties)
     unknown = model.SpecialValueMap(
         model.DashboardSpecialValueMapOptions(
             match=model.SpecialValueMatch.NA_N,
             result=model.ValueMappingResult(text="now", index=0),
         )
     )
-    for ref in "DEH":
-        panel = panel.override_by_query(ref, [model.DynamicConfigValue("mappings", [unknown])])
+    for ref, kind in tiles.items():
+        properties = [
+            color_of_all(kind.color),
+            leads(kind.uid),
+            model.DynamicConfigValue("unit", kind.unit),
+            model.DynamicConfigValue("mappings", [unknown]),
+        ]
+        panel = panel.override_by_query(ref, properties)
     number = model.DynamicConfigValue("unit", "none")
-    panel = panel.override_by_query("F", [number])
-    panel = panel.override_by_query("I", [number, color_of_all(palette.WARNING)])
+    panel = panel.override_by_query("L", [number, color_of_all(palette.WARNING)])
     well = model.DynamicConfigValue("mappings", [words([(0, "All is well", palette.WELL)])])
-    return panel.override_by_query("J", [well])
+    return panel.override_by_query("M", [well])
 
 
 def _sum(expr: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -111,6 +111,13 @@ def _cloud(lost: int, *, remote: int = 300, addresses_down: int = 0) -> Iterator
         if number:
             labels = f'{OF},kind="{kind}",severity="{severity}"'
             yield _line("pacemaker_problems", labels, number)
+    yield _line("cluster:pacemaker_remote_nodes:count", east, remote)
+    for each in range(lost):
+        # One was lost long before the others.
+        node, age = f'{east},node="compute-{each}"', 120 if each else 86400
+        yield _line("cluster_node:pacemaker_lost_remote_node_unclean:max", node, each % 2)
+        since = "cluster_node:pacemaker_remote_node_lost_since_timestamp_seconds:min"
+        yield _line(since, node, END - age)
     for state, number in ("online", remote - lost), ("offline", lost):
         labels = f'{east},node_type="remote",state="{state}"'
         yield _line("cluster:pacemaker_nodes:max", labels, number)
@@ -127,8 +134,6 @@ def _cloud(lost: int, *, remote: int = 300, addresses_down: int = 0) -> Iterator
         ("VirtualIPDown", "ip-0", 90),
         ("VirtualIPDown", "ip-1", 30),
         ("VirtualIPDown", "ip-5", 900),
-        ("ManyRemoteNodesLost", "", 120),
-        ("RemoteNodesOffline", "", 180),
     ):
         labels = f'{east},alertname="Pacemaker{alert}",severity="any",resource="{resource}"'
         yield _line("ALERTS_FOR_STATE", labels, END - age)
@@ -162,18 +167,32 @@ def _address(name: str, *, down: bool) -> Iterator[str]:
         yield _line("pacemaker_resource_condition", f'{address},condition="down"')
 
 
+Tile = tuple[str, str, float]
+"""Its letter, what it says, and for how many seconds."""
+
+
+def _tiles(found: Mapping[str, list[tuple[dict[str, str], float]]]) -> list[Tile]:
+    names = ("have", "want", "bundle", "resource", "kind")
+    return [
+        (ref, " ".join(labels[name] for name in names if name in labels), value)
+        for ref in "ABCDEFGHIJKL"
+        for labels, value in found[f"What is wrong, and for how long {ref}"]
+    ]
+
+
 @pytest.mark.prometheus
 @pytest.mark.parametrize(
     ("lost", "remote", "addresses_down", "expected", "state"),
     [
-        (100, 300, 1, {"D": ("", "", "ip-0", 90), "E": ("100", "300", "", 120)}, "critical"),
-        (100, 300, 0, {"E": ("100", "300", "", 120)}, "critical"),
-        (60, 300, 0, {"E": ("60", "300", "", 120)}, "critical"),
-        (59, 300, 0, {"H": ("59", "300", "", 180)}, "node lost"),
-        (2, 4, 0, {"H": ("2", "4", "", 180)}, "node lost"),
-        (3, 4, 0, {"E": ("3", "4", "", 120)}, "critical"),
-        (0, 300, 2, {"D": ("", "", "2 addresses", 90)}, "critical"),
-        (0, 300, 0, {}, "ok"),
+        (100, 300, 1, [("F", "ip-0", 90), ("H", "100 300", 120)], "critical"),
+        (100, 300, 0, [("H", "100 300", 120)], "critical"),
+        (60, 300, 0, [("H", "60 300", 120)], "critical"),
+        (59, 300, 0, [("K", "59 300", 86400)], "node lost"),
+        (2, 4, 0, [("K", "2 4", 86400)], "node lost"),
+        (3, 4, 0, [("H", "3 4", 120)], "critical"),
+        (0, 300, 2, [("F", "ip-0", 90), ("F", "ip-1", 30)], "critical"),
+        (0, 300, 3, [("G", "3", 90)], "critical"),
+        (0, 300, 0, [], "ok"),
     ],
 )
 def test_lost_racks_and_addresses_that_are_down_are_on_the_wall(
@@ -181,17 +200,12 @@ def test_lost_racks_and_addresses_that_are_down_are_on_the_wall(
     lost: int,
     remote: int,
     addresses_down: int,
-    expected: dict[str, tuple[str, str, str, float]],
+    expected: list[Tile],
     state: str,
 ) -> None:
     lines = _cloud(lost, remote=remote, addresses_down=addresses_down)
     found = _answered(tmp_path, lines, "overview")
-    tiles = {
-        ref: (labels.get("have", ""), labels.get("want", ""), labels.get("what", ""), age)
-        for ref in "ABCDEFGHI"
-        for labels, age in found[f"What is wrong, and for how long {ref}"]
-    }
-    assert tiles == expected
+    assert _tiles(found) == expected
     ((_, code),) = found["Clusters A"]
     words = {str(value): word for value, word, _ in CLUSTER_STATES}
     assert words[f"{code:.0f}"] == state
@@ -199,11 +213,65 @@ def test_lost_racks_and_addresses_that_are_down_are_on_the_wall(
 
 @pytest.mark.prometheus
 def test_an_address_without_its_alert_is_on_the_wall(tmp_path: Path) -> None:
-    lines = (each for each in _cloud(100, addresses_down=1) if not each.startswith("ALERTS"))
-    found = _answered(tmp_path, lines, "overview")
-    for ref in "DE":
-        ((_, age),) = found[f"What is wrong, and for how long {ref}"]
-        assert math.isnan(age)
+    lines = (each for each in _cloud(0, addresses_down=1) if not each.startswith("ALERTS"))
+    ((ref, resource, age),) = _tiles(_answered(tmp_path, lines, "overview"))
+    assert (ref, resource) == ("F", "ip-0")
+    assert math.isnan(age)
+
+
+@pytest.mark.prometheus
+def test_an_address_that_pacemaker_starts_is_not_on_the_wall(tmp_path: Path) -> None:
+    conditions = [
+        _line(
+            "pacemaker_resource_condition",
+            f'{OF},resource="{name}",agent="ocf:heartbeat:IPaddr2",condition="{condition}"',
+        )
+        for name, condition in (("ip-0", "pending"), ("ip-1", "unmanaged"), ("ip-1", "failed"))
+    ]
+    lines = [*_cloud(0, addresses_down=2), *conditions]
+    assert _tiles(_answered(tmp_path, lines, "overview")) == [("F", "ip-1", 30)]
+
+
+def _bundle(name: str, state: str, ready: int) -> Iterator[str]:
+    of = f'cluster="east",bundle="{name}"'
+    prefix = "cluster_bundle:pacemaker_bundle_"
+    yield _line(f"{prefix}state:max", f'{of},state="{state}"')
+    for metric, value in (
+        ("replicas_expected:max", 3),
+        ("replicas_ready:min", ready),
+        ("replicas_promoted_ready:min", 0),
+        ("replicas_promoted_expected:max", 0),
+        ("degraded_since_timestamp_seconds:min", END - 600),
+    ):
+        yield _line(f"{prefix}{metric}", of, value)
+
+
+@pytest.mark.prometheus
+def test_bundles_in_trouble_do_not_hide_addresses_and_racks(tmp_path: Path) -> None:
+    bundles = [
+        *_bundle("down-0", "down", 0),
+        *(line for each in range(9) for line in _bundle(f"degraded-{each}", "degraded", 2)),
+    ]
+    lines = [*bundles, *_cloud(100, addresses_down=1)]
+    assert _tiles(_answered(tmp_path, lines, "overview")) == [
+        ("B", "0 3 down-0", 600),
+        ("E", "9", 600),
+        ("F", "ip-0", 90),
+        ("H", "100 300", 120),
+    ]
+
+
+@pytest.mark.prometheus
+def test_the_wall_counts_the_problems_that_have_no_tile(tmp_path: Path) -> None:
+    unseen = "cluster:pacemaker_view_lost_since_timestamp_seconds:min"
+    lines = [
+        *(_line(unseen, f'cluster="cluster-{each}"', END - each) for each in range(6)),
+        *_cloud(100, addresses_down=1),
+        _line("pacemaker_problems", f'{OF},kind="stop_all_resources",severity="critical"'),
+    ]
+    shown = _tiles(_answered(tmp_path, lines, "overview", cluster=".*"))
+    assert [ref for ref, _, _ in shown] == [*"AAAAAA", "F", "L"]
+    assert shown[-1] == ("L", "", 2)
 
 
 @pytest.mark.prometheus
