@@ -574,43 +574,44 @@ _CONDITIONS: tuple[Word, ...] = (
 """Conditions of resources, the most serious last."""
 _ADDRESS_DOWN: Word = (10, "address down", palette.FAILED)
 _ALIKE = 10
-"""The number of resources of an agent, with the same role and condition, that have own rows."""
+"""The number of resources of an agent with the same condition, or role, that have own rows."""
 _MOST_RESOURCES = 100
 
 
 def _resources() -> table.Panel:
     by = "resource, agent, group, clone, node"
-    alike = "agent, group, clone, role, code"
     role = f"max by ({by}, role) (pacemaker_resource_role{{{HERE}}} {CHOSEN} > 0) * 0"
     address = f'agent=~"{"|".join(ADDRESS_AGENTS)}"'
-    code, _, _ = _ADDRESS_DOWN
-    coded = f"{_holds('down', address)} * 0 + {code}" + "".join(
-        f" or {_holds(name)} * 0 + {code}" for code, name, _ in reversed(_CONDITIONS) if code
-    )
-    condition = f"max by ({by}) (({coded}) {CHOSEN})"
-    every = f"({role} + on ({by}) group_left () {condition} or {role})"
-    # A label with the code lets one count those that are alike.
-    labelled = f'count_values by ({by}, role) ("code", {every})'
-    each = f"({every} + on ({by}, role) group_right () {labelled} - 1)"
-    number = f"count by ({alike}) ({each}) > {_ALIKE}"
-    shown = f"""
-      (
-        {each} unless on ({alike}) {number}
-        or
-        label_replace(
-          max by ({alike}) ({each})
-          + on ({alike}) group_left (resource)
-          0 * count_values by ({alike}) ("resource", {number}),
-          "resource", "$1 of them", "resource", "(.*)"
-        )
-      )
-    """
+    worst_first = [
+        f"{_holds('down', address)} * 0 + {_ADDRESS_DOWN[0]}",
+        *(f"{_holds(name)} * 0 + {code}" for code, name, _ in reversed(_CONDITIONS) if code),
+    ]
+    coded = f" or on (instance, {by}) ".join(worst_first)
+    # topk, because the trusted views may differ.
+    troubled = f"topk by ({by}) (1, max by ({by}, condition) (({coded}) {CHOSEN}))"
+    well = f"({role} unless on ({by}) {troubled})"
+
+    def sum_up(each: str, expr: str, alike: str, value: str) -> str:
+        number = f"count by ({alike}) ({expr}) > {_ALIKE}"
+        together = f'count_values by ({alike}) ("resource", {number})'
+        return f"""
+          {each} unless on ({alike}) {number}
+          or
+          {value} label_replace({together} * 0, "resource", "$1 of them", "resource", "(.*)")
+        """
+
+    with_role = f"({role} + on ({by}) group_left (condition) {troubled})"
+    alike = "agent, group, clone, condition"
+    worst = f"max by ({alike}) ({troubled}) + on ({alike}) group_left (resource)"
+    all_troubled = sum_up(with_role, troubled, alike, worst)
+    all_well = sum_up(well, well, "agent, group, clone, role", "")
+    shown = f"({all_troubled} or {all_well})"
     return listing(
         "Resources outside bundles",
         "Each resource with its node and role, and the most serious of its conditions, the worst"
         " first. Down: it should run and does not, or not well. Held back: what it depends on is"
-        f" not to run. More than {_ALIKE} resources with the same agent, role and condition have"
-        f" one row. Shows at most {_MOST_RESOURCES} rows, and how many others there are.",
+        f" not to run. More than {_ALIKE} resources with the same agent and condition, or role,"
+        f" have one row. Shows at most {_MOST_RESOURCES} rows, and how many others there are.",
         (24, 8),
         [
             Column("Value", "Condition", width=115, mapped=[*_CONDITIONS, _ADDRESS_DOWN, MORE]),
@@ -624,7 +625,7 @@ def _resources() -> table.Panel:
         rows(or_unseen(first(_MOST_RESOURCES, shown, "resource"), "resource")),
         empty="No resources outside bundles",
         sort=[("Condition", True)],
-        hidden=("code",),
+        hidden=("condition",),
     )
 
 

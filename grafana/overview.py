@@ -70,7 +70,7 @@ def _of_other_kinds(kinds: str) -> str:
     """
 
 
-_JUDGED_HERE = "bundle_degraded|bundle_down|node_unclean|remote_node_unclean"
+_JUDGED_HERE = "bundle_degraded|bundle_down|node_unclean|remote_node_offline|remote_node_unclean"
 """Kinds of problems that have states or tiles of their own."""
 OTHER = _of_other_kinds(_JUDGED_HERE)
 """Numbers of critical problems, except bundles in trouble and lost nodes."""

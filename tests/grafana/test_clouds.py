@@ -105,7 +105,7 @@ def _cloud(lost: int, *, remote: int = 300, addresses_down: int = 0) -> Iterator
     yield _line("instance:pacemaker_view:chosen", OF)
     yield _line("cluster:pacemaker_view_trusted:sum", east)
     for kind, severity, number in (
-        ("remote_node_offline", "warning", lost),
+        ("remote_node_offline", "critical", lost),
         ("address_down", "critical", addresses_down),
     ):
         if number:

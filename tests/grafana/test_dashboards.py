@@ -337,6 +337,7 @@ NOT_IN_DEMONSTRATION = {
     "Clones D",
     "Clones E",
     "Remote online A",
+    "Nodes that are not well C",
     "Nodes by state C",
     "Nodes by state D",
     "Nodes by state E",
@@ -347,8 +348,8 @@ NOT_IN_DEMONSTRATION = {
 }
 """Queries about remote nodes, clones, tickets, nodes that join or are out of service, and what a
 panel has no room for."""
-NEVER = {f"What is wrong, and for how long {letter}" for letter in "GI"}
-"""In no story are many addresses down, or are there critical problems of other kinds."""
+NEVER = {f"What is wrong, and for how long {letter}" for letter in "CGI"}
+"""In no story are many bundles or addresses down, or are there critical problems of other kinds."""
 
 
 @pytest.fixture(scope="module")
