@@ -280,7 +280,11 @@ def _what_is_wrong() -> stat.Panel:
         worst = f"topk(scalar({room}), {linked(kind.expr, *kind.links)})"
         queries.append(now(worst, kind.legend, ref))
         room = f"{room} - {kind.number}"
-    others = f"{' + '.join(kind.number for kind in tiles.values())} - {TILES} > 0"
+    critical, every = (
+        " + ".join(kind.number for kind in tiles.values() if kind.color in colors)
+        for colors in ({palette.CRITICAL}, {palette.CRITICAL, palette.WARNING})
+    )
+    others, more = f"({every} - {TILES} > 0)", "more problems: see Clusters below"
     nothing = f"(count({STATE}) unless on () {CLUSTER_STATE} >= {NODE_LOST}) * 0"
     panel = big(
         "What is wrong, and for how long",
@@ -293,8 +297,9 @@ def _what_is_wrong() -> stat.Panel:
         " cluster are one problem. Each links to its dashboard.",
         (24, 7),
         *queries,
-        now(others, "more problems: see Clusters below", "L"),
-        now(nothing, "No bundle, address, node or cluster is in trouble", "M"),
+        now(f"{others} and {critical} > {TILES}", more, "L"),
+        now(f"{others} unless {critical} > {TILES}", more, "M"),
+        now(nothing, "No bundle, address, node or cluster is in trouble", "N"),
         unit="dtdurations",
         empty="No bundles: does Prometheus scrape exporters and load the recording rules?",
         text=options.BigValueTextMode.VALUE_AND_NAME,
@@ -314,9 +319,10 @@ def _what_is_wrong() -> stat.Panel:
         ]
         panel = panel.override_by_query(ref, properties)
     number = model.DynamicConfigValue("unit", "none")
-    panel = panel.override_by_query("L", [number, color_of_all(palette.WARNING)])
+    for ref, color in ("L", palette.CRITICAL), ("M", palette.WARNING):
+        panel = panel.override_by_query(ref, [number, color_of_all(color)])
     well = model.DynamicConfigValue("mappings", [words([(0, "All is well", palette.WELL)])])
-    return panel.override_by_query("M", [well])
+    return panel.override_by_query("N", [well])
 
 
 def _sum(expr: str) -> str:

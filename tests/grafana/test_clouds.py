@@ -175,7 +175,7 @@ def _tiles(found: Mapping[str, list[tuple[dict[str, str], float]]]) -> list[Tile
     names = ("have", "want", "bundle", "resource", "kind")
     return [
         (ref, " ".join(labels[name] for name in names if name in labels), value)
-        for ref in "ABCDEFGHIJKL"
+        for ref in "ABCDEFGHIJKLM"
         for labels, value in found[f"What is wrong, and for how long {ref}"]
     ]
 
@@ -262,16 +262,27 @@ def test_bundles_in_trouble_do_not_hide_addresses_and_racks(tmp_path: Path) -> N
 
 
 @pytest.mark.prometheus
-def test_the_wall_counts_the_problems_that_have_no_tile(tmp_path: Path) -> None:
-    unseen = "cluster:pacemaker_view_lost_since_timestamp_seconds:min"
+@pytest.mark.parametrize(
+    ("unseen", "lost", "expected"),
+    [
+        (6, 100, ("L", "", 2)),
+        (5, 2, ("M", "", 1)),
+        (4, 2, ("K", "2 300", 86400)),
+    ],
+)
+def test_the_wall_counts_the_problems_that_have_no_tile(
+    tmp_path: Path, unseen: int, lost: int, expected: Tile
+) -> None:
+    """The last tile has the colour of the worst of them."""
+    since = "cluster:pacemaker_view_lost_since_timestamp_seconds:min"
     lines = [
-        *(_line(unseen, f'cluster="cluster-{each}"', END - each) for each in range(6)),
-        *_cloud(100, addresses_down=1),
+        *(_line(since, f'cluster="cluster-{each}"', END - each) for each in range(unseen)),
+        *_cloud(lost, addresses_down=1),
         _line("pacemaker_problems", f'{OF},kind="stop_all_resources",severity="critical"'),
     ]
     shown = _tiles(_answered(tmp_path, lines, "overview", cluster=".*"))
-    assert [ref for ref, _, _ in shown] == [*"AAAAAA", "F", "L"]
-    assert shown[-1] == ("L", "", 2)
+    assert shown[-1] == expected
+    assert len(shown) == 7 + (expected[0] != "K")
 
 
 @pytest.mark.prometheus
