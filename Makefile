@@ -33,11 +33,11 @@ lint = \
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 # Two processes, because most tests wait more than they compute. Tests of a file share fixtures, so they stay together.
-pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or story or endurance or cluster or package)' \
+pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or slow or story or endurance or cluster or package)' \
 	--numprocesses=2 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 # pytest exits with 5 if it ran no test.
-pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or story or endurance' $(PYTEST_ARGS) || { \
+pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or slow or story or endurance' $(PYTEST_ARGS) || { \
 	code=$$?; [ $$code = 5 ] || (exit $$code) && \
 	echo 'WARNING: no test ran: no test has these marks, or PYTEST_ARGS deselected them all'; }; }
 

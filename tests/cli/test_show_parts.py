@@ -91,7 +91,7 @@ def test_large_cluster_is_shown_worst_first_and_in_short(cloud: Judgement) -> No
     assert told[:3] == [
         "  critical: galera-bundle is degraded",
         "  critical: address ip-192.0.2.10 is down",
-        "  warning: 100 remote nodes are offline: compute-0, compute-1, compute-2 and 97 more",
+        "  critical: 100 remote nodes are offline: compute-0, compute-1, compute-2 and 97 more",
     ]
     assert page.index(told[0]) < 8
     assert "Nodes: 203 of 303 are well, 90 others are not listed (--all lists them)" in page
@@ -120,7 +120,7 @@ def test_services_come_before_a_lost_rack_with_their_reasons() -> None:
         "  critical: address ip-198.51.100.11 is down",
         "    - is stopped; last failure: [findif] failed",
         "    $ pcs status --full",
-        f"  warning: 100 remote nodes are offline: {lost}",
+        f"  critical: 100 remote nodes are offline: {lost}",
     ]
     assert len(page) <= 100
 

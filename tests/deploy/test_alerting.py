@@ -142,6 +142,7 @@ def test_galera_that_fails_while_a_rack_is_lost_pages_again(
     assert second.content["groupKey"] != first.content["groupKey"], "it would not ring"
 
 
+@pytest.mark.story
 def test_redis_without_a_promoted_replica_pages(monitoring: Monitoring, site: Site) -> None:
     site.sees(REDIS_UNPROMOTED)
     page = paged(monitoring, site, "PacemakerBundleNotPromoted")

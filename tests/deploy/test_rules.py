@@ -69,6 +69,13 @@ SEVERITIES = {"critical", "warning", "info"}
 DASHBOARDS = {"bundle", "cluster", "exporter", "overview"}
 
 
+OFTEN = [
+    next(case for case in CASES if case.alert == alert and case.is_firing == firing)
+    for alert in ALERTS
+    for firing in (True, False)
+    if any(case.alert == alert and case.is_firing == firing for case in CASES)
+]
+"""A case of each alert that fires, and one that nearly does. `make test-all` runs the others."""
 RUNS_CASES = "test_alerts_fire_as_the_case_says"
 
 
@@ -126,7 +133,7 @@ def outcomes(
         answers = pool.map(said, (titles[first::batches] for first in range(batches)))
     found = dict(pair for answer in answers for pair in answer.items())
     if update:
-        assert chosen == CASES, "goldens are updated together"
+        assert chosen == CASES, "goldens are updated together: run with -m ''"
         texts = {title: alerts(found[title]) for title in titles if title in first_firing()}
         ANNOTATIONS.write_text(
             "# What each alert says in a case of tests/rules: written by"
@@ -153,7 +160,10 @@ def texts(pairs: str) -> dict[str, str]:
 
 @pytest.mark.real
 @pytest.mark.prometheus
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=c.title, marks=() if c in OFTEN else pytest.mark.slow) for c in CASES],
+)
 def test_alerts_fire_as_the_case_says(case: Case, outcomes: Mapping[str, str]) -> None:
     assert outcomes[case.title] == "SUCCESS"
 

@@ -480,6 +480,7 @@ MOST = {"stat": 8, "timeseries": 10, "state-timeline": 40, "table": 100}
 """Series that a panel of a kind can show, so that one still sees something."""
 
 
+@pytest.mark.slow
 @pytest.mark.prometheus
 def test_panels_stay_readable_with_a_hundred_bundles_and_300_nodes(tmp_path: Path) -> None:
     """Each bundle of the incident exists twenty times; half of the remote nodes are not online."""

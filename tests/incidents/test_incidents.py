@@ -17,7 +17,7 @@ def marks(timeline: Timeline) -> list[pytest.MarkDecorator]:
     """`make test` plays a timeline of each file, and `make test-all` plays the others."""
     often = timeline.name == FIRST[timeline.file] and timeline.steps <= LONG
     plays = pytest.mark.plays(timeline.name)
-    return [plays] if often else [plays, pytest.mark.endurance]
+    return [plays] if often else [plays, pytest.mark.slow]
 
 
 @pytest.mark.real

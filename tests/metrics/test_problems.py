@@ -35,7 +35,7 @@ def test_subjects_are_counted_by_kind_and_severity() -> None:
     found = counted(replace(observation, snapshot=replace(snapshot, nodes=nodes)))
     assert found == {
         '{kind="bundle_degraded",severity="critical"}': 2,
-        '{kind="remote_node_offline",severity="warning"}': 100,
+        '{kind="remote_node_offline",severity="critical"}': 100,
         '{kind="node_standby",severity="info"}': 1,
     }
 

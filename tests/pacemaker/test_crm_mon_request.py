@@ -217,8 +217,8 @@ def test_old_crm_mon_is_read(ask: CrmMon, stand_in: StandIn, old: Behaviour) -> 
 def test_hanging_old_crm_mon_gets_one_timeout(ask: CrmMon, stand_in: StandIn) -> None:
     stand_in.does(HANGS._replace(refuses=("--output-as",)))
     began = time.monotonic()
-    failure = failed(ask.ask(0.5))
-    assert 0.5 <= time.monotonic() - began < 2.5
+    failure = failed(ask.ask(3))  # on a busy machine the refusal takes a while
+    assert 3 <= time.monotonic() - began < 6
     assert failure.outcome is Outcome.TIMEOUT
     assert stand_in.starts[-1].argv[1:] == list(LEGACY[1:])
     assert stand_in.alive() == []

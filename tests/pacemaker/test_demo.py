@@ -71,7 +71,9 @@ def moments(name: str, clock: FrozenDateTimeFactory) -> Iterator[str]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "cloud" else ()) for n in DEMOS]
+)
 def test_frames_are_what_crm_mon_prints(name: str, tmp_path: Path) -> None:
     version = subprocess.run(
         [see.need("crm_mon"), "--version"], capture_output=True, text=True, check=True, timeout=60

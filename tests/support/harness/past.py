@@ -57,8 +57,8 @@ _FENCING = (
     ' origin="controller-1" status="success" delegate="controller-0" completed="{:%F %TZ}"/>'
 )
 _BAN = (
-    '<bans><ban id="cli-ban-redis-bundle-on-controller-1" resource="redis-bundle"'
-    ' node="controller-1" weight="-1000000" promoted-only="true"/></bans>'
+    '<rsc_location id="cli-ban-redis-bundle-on-controller-1" rsc="redis-bundle" role="Promoted"'
+    ' node="controller-1" score="-INFINITY"/>'
 )
 """Left by whoever moved Redis back at the end of the demonstration."""
 
@@ -152,6 +152,8 @@ class _Node:
             self._now.seconds += timeout if hangs else self._takes.uniform(0.2, 0.5)
             if hangs:
                 return Failure(Outcome.TIMEOUT, f"crm_mon was killed after {timeout} s")
+        if command == "cibadmin" and argv[-1].endswith("/tickets"):
+            return Completed(tuple(argv), 0, _TICKETS.encode(), "")
         completed = self._demo.run(argv, timeout)
         said = completed.stdout
         said = self._crm_mon(said) if command == "crm_mon" else self._cib(said)
@@ -173,7 +175,11 @@ class _Node:
 
     def _cib(self, said: bytes) -> bytes:
         begun = self._now.time() >= self._story.begins
-        return _without_other_bundles(said, self._answer) if self._story.answer and begun else said
+        if self._story.answer and begun:
+            said = _without_other_bundles(said, self._answer)
+        ban = _BAN if self._time.monotonic() > LOOP else ""
+        ticket = _TICKET if self._story.remote else ""
+        return said.replace(b"</constraints>", f"{ban}{ticket}</constraints>".encode())
 
     @property
     def _answer(self) -> bytes:
@@ -188,7 +194,7 @@ class _Node:
         history = (
             _FENCING.format(datetime.fromtimestamp(max(last, 0), UTC)) if played > _FENCED else ""
         )
-        return f"<fence_history>{history}</fence_history>{_BAN if played > LOOP else ''}".encode()
+        return f"<fence_history>{history}</fence_history>".encode()
 
     def page(self) -> str:
         now = self._now.time()
@@ -225,11 +231,12 @@ def _without_other_bundles(cib: bytes, answer: bytes) -> bytes:
     return etree.tostring(found)
 
 
-_TICKETS = '<tickets><ticket id="site-a" status="granted" standby="false"/></tickets>'
+_TICKET = '<rsc_ticket id="ticket-site-a" rsc="trigger-clone" ticket="site-a"/>'
+_TICKETS = '<tickets><ticket_state id="site-a" granted="true" standby="false"/></tickets>'
 
 
 def _with_remote_nodes(said: bytes, count: int, *, trouble: bool) -> bytes:
-    """Add remote nodes, in trouble one of ten in every state, connections, a clone and a ticket."""
+    """Add remote nodes, in trouble one of ten in every state, connections and a clone."""
     found = etree.fromstring(said)
     nodes, resources = found.find("nodes"), found.find("resources")
     assert nodes is not None
@@ -246,7 +253,6 @@ def _with_remote_nodes(said: bytes, count: int, *, trouble: bool) -> bytes:
         etree.SubElement(nodes, "node", node)
         _resource(resources, name, "ocf:pacemaker:remote", "" if lost else HOSTS[0])
         _resource(clone, "trigger", "ocf:pacemaker:Dummy", "" if lost or own else name)
-    found.insert(-1, etree.fromstring(_TICKETS))
     return etree.tostring(found)
 
 

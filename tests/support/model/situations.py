@@ -84,6 +84,10 @@ def _clone(*nodes: str) -> Clone:
     return Clone("ping-clone", Primitive("ping", runs=tuple(map(Run, nodes))))
 
 
+_NORTH = (Ticket("backup", "north"),)
+"""What _plain makes runs only while the ticket is here."""
+
+
 def computes(lost: int, state: str) -> Iterator[RemoteNode]:
     """Yield 16 remote nodes, of which the first are lost in some way."""
     unclean = (Failure("monitor", rc=1),)  # Pacemaker must fence a node whose connection failed
@@ -491,7 +495,10 @@ MORE: dict[str, State] = {
             nodes=(*controllers()[:2], Node(THIRD, transient={"#feature-set": "3.1.0"})),
         ),
     ),
-    "ticket-granted": State("the ticket north is here", _guarded(tickets={"north": True})),
+    "ticket-granted": State(
+        "the ticket north is here",
+        _guarded(_plain(Run(FIRST)), constraints=_NORTH, tickets={"north": True}),
+    ),
     **{
         f"haproxy-{'with' if granted else 'without'}-ticket": State(
             "HAProxy depends on the ticket north",
@@ -503,7 +510,10 @@ MORE: dict[str, State] = {
         )
         for granted in (True, False)
     },
-    "ticket-elsewhere": State("the ticket north is not here", _guarded(tickets={"north": False})),
+    "ticket-elsewhere": State(
+        "the ticket north is not here",
+        _guarded(_plain(), constraints=_NORTH, tickets={"north": False}),
+    ),
     "everything": State("all bundles, with fencing", _all(fencing=True)),
 }
 
