@@ -554,8 +554,8 @@ def attacked(found: Site, attack: Attack) -> Iterator[Counter[int]]:
 class TestRealProgram:
     """The real program, where a check takes some 50 ms and 32 guessers try passwords."""
 
-    INTERVAL = 5.0
-    """Seconds from scrape to scrape, and that a scrape may take."""
+    INTERVAL = 15.0
+    """Seconds from scrape to scrape, and that a scrape may take: as in prometheus.yml."""
     SCRAPER = header("alice", PASSWORD)
     HASHES: Mapping[str, str] = {
         "alice": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
