@@ -14,6 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, start_http_server
 
 from tests.bench.answers import hangs_after_one, prints_two_in_turn
+from tests.bench.clouds import CloudCib
 from tests.bench.clusters import SIZES, Change, Cib, Size, observe
 from tests.bench.load import Latency, latency, nginx, publish, seconds_of_scrapes
 from tests.bench.measure import AS_A_SERVICE, say, table
@@ -44,7 +45,7 @@ def _exporter(cib: Cib, directory: Path, *arguments: str) -> Iterator[tuple[str,
 
 
 @contextmanager
-def _peer(cib: Cib, directory: Path) -> Iterator[str]:
+def peer_exporter(cib: Cib | CloudCib, directory: Path) -> Iterator[str]:
     """Debian's prometheus-hacluster-exporter."""
     port = free_port()
     argv = [need("ha_cluster_exporter"), f"--web.listen-address=127.0.0.1:{port}"]
@@ -133,7 +134,7 @@ def servers(largest: Size = SIZES[-1], seconds: int = 1) -> str:
             say(f"scrapes: {size}, slow servers")
             count = 10 if size.instances <= SIZES[1].instances else 2
             client = stack.enter_context(_prometheus_client(size, directory))
-            peer = stack.enter_context(_peer(cib, directory))
+            peer = stack.enter_context(peer_exporter(cib, directory))
             ours, clients, peers = (
                 statistics.median(seconds_of_scrapes(one, times))
                 for one, times in ((url, 50), (client, count), (peer, count))
