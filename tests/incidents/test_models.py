@@ -193,6 +193,7 @@ def quiet(told: Sequence[Notification]) -> float:
     return end
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.prometheus
 @pytest.mark.plays(*REPLAYED)
@@ -225,6 +226,7 @@ COMPARED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.prometheus
 @pytest.mark.plays(*COMPARED)
