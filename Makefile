@@ -34,7 +34,7 @@ format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 # Two processes, because most tests wait more than they compute. Tests of a file share fixtures, so they stay together.
 pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or slow or story or endurance or cluster or package)' \
-	--numprocesses=2 --dist=loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	--numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 # pytest exits with 5 if it ran no test.
 pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or slow or story or endurance' $(PYTEST_ARGS) || { \
@@ -97,8 +97,12 @@ demo: ## set up, then run the exporter with its demo data; more arguments in ARG
 	exec $(BIN)/pacemaker-bundle-exporter --demo $(ARGS)
 
 .PHONY: test
-test: ## set up, then run the tests, with coverage; more arguments for pytest in PYTEST_ARGS
+test: ## set up, then run the tests; more arguments for pytest in PYTEST_ARGS
 	$(call timed,tools/setup.sh dev && $(pytest))
+
+.PHONY: coverage
+coverage: ## the same, and list the lines that no test reaches; takes longer
+	$(call timed,tools/setup.sh dev && $(pytest) --cov --cov-report=term)
 
 .PHONY: test-all
 test-all: ## lint, the tests that `make test` leaves out, a minute of fuzzing, and the packages
