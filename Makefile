@@ -37,9 +37,11 @@ pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or slow or story or endu
 	--numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 # pytest exits with 5 if it ran no test.
-pytest_rest = { $(BIN)/pytest -m 'browser or pcs or suite or slow or story or endurance' $(PYTEST_ARGS) || { \
-	code=$$?; [ $$code = 5 ] || (exit $$code) && \
-	echo 'WARNING: no test ran: no test has these marks, or PYTEST_ARGS deselected them all'; }; }
+unless_none_ran = { code=$$?; [ $$code = 5 ] || (exit $$code) && \
+	echo 'WARNING: no test ran: no test has these marks, or PYTEST_ARGS deselected them all'; }
+pytest_rest = { $(BIN)/pytest -m '(browser or pcs or suite or story or endurance) and not slow' \
+	$(PYTEST_ARGS) || $(unless_none_ran); }
+pytest_slow = { $(BIN)/pytest -m slow $(PYTEST_ARGS) || $(unless_none_ran); }
 
 # A cache of its own: other pytest runs in parallel would overwrite the list of failed tests.
 cluster_cache = .pytest_cache/cluster
@@ -54,9 +56,10 @@ cluster_again = { [ ! -e $(cluster_failed) ] || { \
 	echo 'running failed tests once more, on a new cluster:' && \
 	$(pytest_cluster) --last-failed --last-failed-no-failures=none; }; }
 
-# The cluster tests mostly wait, so the rest of test-all runs in parallel. Each part is printed when it ends.
-# Failed cluster tests run once more after everything else.
-all_parts = $(MAKE) --no-print-directory --jobs=2 --output-sync=target all-cluster all-package
+# The cluster tests mostly wait, so the rest of test-all runs in parallel. Tests that need much of the
+# processor wait for them. Each part is printed when it ends. Failed cluster tests run once more after
+# everything else.
+all_parts = $(MAKE) --no-print-directory --jobs=2 --output-sync=target all-slow all-package
 
 endurance = $(BIN)/python -m tests.endurance $(ENDURANCE_ARGS)
 
@@ -109,9 +112,12 @@ test-all: ## lint, the tests that `make test` leaves out, a minute of fuzzing, a
 	$(call timed,tools/setup.sh all && $(lint) && \
 		$(all_parts) && $(cluster_again))
 
-.PHONY: all-cluster all-rest all-package
+.PHONY: all-cluster all-slow all-rest all-package
 all-cluster:
 	$(call timed,$(cluster_first))
+
+all-slow: all-cluster
+	$(call timed,$(pytest_slow))
 
 all-rest:
 	$(call timed,$(pytest_rest) && $(fuzz) -max_total_time=60 -verbosity=0)
