@@ -244,7 +244,22 @@ def everything_against_the_text(cib: Path) -> Iterator[str]:
     program = see.need("crm_mon")
     plain, detailed = run((program, *PLAIN), cib), run((program, *DETAILED), cib)
     page, _ = pages_of(cib)
-    yield from disagreements_on_the_rest(plain, detailed, page)
+    known = next((told for files, told in KNOWN.items() if re.fullmatch(files, cib.name)), "(?!)")
+    for complaint in disagreements_on_the_rest(plain, detailed, page):
+        if not re.match(known, complaint):
+            yield complaint
+
+
+KNOWN = {
+    # A rule on a fail-count, and one on attributes of nodes that are offline and still have some:
+    # crm_mon evaluates them, and does not list the attributes.
+    r"on_fail_demote2\.xml|unmanaged-promoted\.xml": "location_ban_score",
+    # A lost ticket with loss-policy=freeze or fence: crm_mon evaluates tickets only if it is to
+    # list them, which the exporter does not ask for.
+    r"ticket-\w+-(12|24)\.xml": r"resource_condition\(.*'blocked'\)",
+    r"ticket-\w+-(9|21)\.xml": "node_condition unclean",
+}
+"""Known differences: by file, how the complaints about it begin. See the limits in JUDGEMENT.md."""
 
 
 def test_everything_in_the_suite_agrees_with_the_text_of_crm_mon(
