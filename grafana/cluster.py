@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
 from exporter.cluster.agents import ADDRESS_AGENTS
+from exporter.judgement.facts import MANY_OF_REMOTE_NODES, MANY_REMOTE_NODES
 from exporter.judgement.nodes import NodeState
 from grafana import palette
 from grafana.parts import (
@@ -132,7 +133,8 @@ def _tiles() -> list[stat.Panel]:
             have=online,
             want=remote,
             bad=f"""
-              {lost} + 1000 * ({lost} >= bool 3) * ({lost} >= bool {remote} / 5)
+              {lost} + 1000 * ({lost} >= bool {MANY_REMOTE_NODES})
+              * ({lost} >= bool {remote} / {1 / MANY_OF_REMOTE_NODES:g})
             """,
             empty="no remote nodes",
         ),

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
 from exporter.cluster.agents import ADDRESS_AGENTS
+from exporter.judgement.facts import MANY_OF_REMOTE_NODES, MANY_REMOTE_NODES
 from grafana import palette
 from grafana.parts import (
     BUNDLE,
@@ -79,7 +80,7 @@ NAMELESS = _of_other_kinds(f"{_JUDGED_HERE}|address_down")
 
 REMOTE = f"cluster:pacemaker_remote_nodes:count{{{HERE}}}"
 REMOTE_LOST = f"count by (cluster) (cluster_node:pacemaker_lost_remote_node_unclean:max{{{HERE}}})"
-MANY_LOST = f"(({REMOTE_LOST} >= 3) >= {REMOTE} / 5)"
+MANY_LOST = f"(({REMOTE_LOST} >= {MANY_REMOTE_NODES}) >= {REMOTE} / {1 / MANY_OF_REMOTE_NODES:g})"
 """At least a fifth of a cluster's remote nodes, such as a rack: PacemakerManyRemoteNodesLost."""
 FEW_LOST = f"({REMOTE_LOST} unless {MANY_LOST})"
 

@@ -126,6 +126,11 @@ class Configuration:
         return _by_resource(self, self.dependencies)
 
     @cached_property
+    def needed_tickets(self) -> frozenset[str]:
+        """The tickets that something depends on."""
+        return frozenset(dependency.ticket for dependency in self.ticket_dependencies)
+
+    @cached_property
     def tickets_of(self) -> Mapping[str, tuple[TicketDependency, ...]]:
         """The ticket dependencies of each dependent resource."""
         return _by_resource(self, self.ticket_dependencies)

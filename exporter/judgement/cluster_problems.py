@@ -93,10 +93,9 @@ def _sources(facts: Facts) -> Iterator[Finding]:
 def _tickets(facts: Facts) -> Iterator[Finding]:
     """Yield the tickets that are not granted, unless nothing is known to depend on them."""
     configuration = facts.observation.configuration
-    needed = {d.ticket for d in configuration.ticket_dependencies} if configuration else None
     for ticket in facts.observation.tickets:
         if (ticket.granted and not ticket.standby) or (
-            needed is not None and ticket.id not in needed
+            configuration is not None and ticket.id not in configuration.needed_tickets
         ):
             continue
         yield Finding(

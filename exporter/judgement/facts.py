@@ -151,13 +151,21 @@ class Facts:
     # ---- Nodes ----
 
     @cached_property
+    def _remote_nodes(self) -> frozenset[str]:
+        """The names of remote nodes, and of guest nodes that are virtual machines."""
+        return frozenset(
+            judged.node.name
+            for judged in self.nodes
+            if judged.node.type in _REMOTE and not judged.in_bundle
+        )
+
+    @cached_property
     def connections(self) -> Mapping[str, InstanceJudgement]:
         """The connection of each remote node, and of each guest node that is a virtual machine."""
-        names = {j.node.name for j in self.nodes if j.node.type in _REMOTE and not j.in_bundle}
         return {
             judged.resource.id: judged
             for judged in self.instances
-            if judged.resource.id in names and is_connection(judged.resource)
+            if judged.resource.id in self._remote_nodes and is_connection(judged.resource)
         }
 
     @cached_property
@@ -208,10 +216,8 @@ class Facts:
     @cached_property
     def many_remote_nodes_lost(self) -> bool:
         """Whether so many remote nodes are offline or unclean that somebody has to be woken."""
-        remote = [
-            judged for judged in self.nodes if judged.node.type in _REMOTE and not judged.in_bundle
-        ]
-        lost = sum(self.node_kinds.get(judged.node.name) in _LOST_REMOTE for judged in remote)
+        remote = self._remote_nodes
+        lost = sum(self.node_kinds.get(name) in _LOST_REMOTE for name in remote)
         return lost >= max(MANY_REMOTE_NODES, MANY_OF_REMOTE_NODES * len(remote))
 
     @cached_property

@@ -32,7 +32,7 @@ class TicketSource(Source[Completed, tuple[Ticket, ...]]):
     def due(self, observation: Observation, now: float) -> bool:
         """Whether a constraint names a ticket, except after a timeout."""
         self._fact = None  # states of an earlier poll say nothing about this one
-        return self._selected and bool(_named(observation)) and now >= self._pause_ends
+        return self._selected and bool(_needed(observation)) and now >= self._pause_ends
 
     def ask(self, timeout: float) -> Completed | Failure:
         """Run cibadmin."""
@@ -55,12 +55,10 @@ class TicketSource(Source[Completed, tuple[Ticket, ...]]):
         if fact is None:
             return observation
         known = {ticket.id: ticket for ticket in fact}
-        missing = _named(observation) - known.keys()
+        missing = _needed(observation) - known.keys()
         known |= {name: Ticket(name, granted=False, standby=False) for name in missing}
         return replace(observation, ticket_states=tuple(known[name] for name in sorted(known)))
 
 
-def _named(observation: Observation) -> frozenset[str]:
-    """Return the tickets that constraints name."""
-    dependencies = observation.configuration_or_empty.ticket_dependencies
-    return frozenset(dependency.ticket for dependency in dependencies)
+def _needed(observation: Observation) -> frozenset[str]:
+    return observation.configuration_or_empty.needed_tickets

@@ -186,7 +186,7 @@ def differences(expected: Sequence[Notification], found: Sequence[Notification])
 
 
 def quiet(told: Sequence[Notification]) -> float:
-    """A time near the end at which nothing is told, and nothing for a while before and after."""
+    """A time near the end, without notifications shortly before and after it."""
     end = UNTIL - CLOSE
     while any(abs(one.at - end) < CLOSE for one in told):
         end -= CLOSE / 5

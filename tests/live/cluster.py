@@ -403,8 +403,8 @@ class PowerSwitch:
         while not self._stop.wait(0.2):
             for request in [] if self.stuck else self._asked():
                 node = self._nodes[request.name.partition(".")[0]]
-                # Whoever asked may have given up meanwhile, or is off. Whoever breaks a node while
-                # it starts has to start it again.
+                # The node that asked may have given up or be off by now. A test that breaks a node
+                # while it starts has to start it again.
                 with contextlib.suppress(*REFUSALS):
                     action = request.read_text(encoding="ascii").strip()
                     if action != "on":

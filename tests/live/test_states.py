@@ -167,7 +167,7 @@ def test_restart_of_pacemaker_alone_fires_no_alert(cluster: Cluster, watch: Watc
 
 
 def alerts_of_loss(node: Node) -> tuple[frozenset[str], frozenset[str]]:
-    """Return what is told of a node that is lost and not fenced yet, and what is inhibited then."""
+    """Return the alerts on a lost node before it is fenced, and those that they inhibit."""
     told = {
         *DEGRADED,
         f"PacemakerNodeUnclean {node}",

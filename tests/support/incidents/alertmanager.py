@@ -103,7 +103,7 @@ class Inhibition:
             _all(self.source, source)
             and _all(self.target, target)
             and all(source.get(name, "") == target.get(name, "") for name in self.equal)
-            # Who matches both sides is not silenced by another that does too.
+            # Two alerts that both match both sides do not silence each other.
             and not (_all(self.source, target) and _all(self.target, source))
         )
 

@@ -85,7 +85,7 @@ class Moment:
 
 
 class Shown(NamedTuple):
-    """What one scrape of one target brings: nothing while it is no target."""
+    """The samples of one scrape of one target. There are none while it is not a target."""
 
     key: object
     """Equal for scrapes that differ in nothing but what grows evenly."""

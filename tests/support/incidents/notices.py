@@ -1,4 +1,4 @@
-"""What a person on call receives, in words, and whether it is what a timeline expects."""
+"""The notifications to a person on call, in words, compared with those that a timeline expects."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
