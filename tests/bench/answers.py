@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tests.bench.clouds import CloudCib
-from tests.bench.clusters import Cib
+from tests.bench.clusters import Cib, CibFile
 from tests.support.harness.see import ask, real_commands
 
 
@@ -14,7 +13,7 @@ def _script(directory: Path, name: str, text: str) -> Path:
     return path
 
 
-def answer(cib: Cib | CloudCib, *, brief: bool = False) -> bytes:
+def answer(cib: CibFile, *, brief: bool = False) -> bytes:
     """What the real crm_mon says when it is asked for everything that the exporter wants.
 
     Or for everything but the histories, as at most polls.

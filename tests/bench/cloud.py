@@ -4,7 +4,6 @@ import gzip
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ from exporter.metrics.text import Format, join, render
 from exporter.pacemaker import crm_mon
 from exporter.pacemaker.xml import ParseCache
 from tests.bench.answers import answer
-from tests.bench.clouds import COMPUTES, RACK, CloudCib
+from tests.bench.clouds import CloudCib, clouds
 from tests.bench.load import latency, nginx, publish, seconds_of_scrapes
 from tests.bench.measure import (
     AS_A_SERVICE,
@@ -113,16 +112,11 @@ def _whole(name: str, cib: CloudCib, directory: Path) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _clouds(directory: Path) -> Iterator[tuple[str, CloudCib]]:
-    for lost, what in ((0, "healthy"), (RACK, f"{RACK} lost")):
-        yield f"{COMPUTES} computes, {what}", CloudCib(directory, lost)
-
-
 def report() -> str:
     """The two tables."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        found = list(_clouds(directory))
+        found = list(clouds(directory))
         steps = [_steps(cloud, cib) for cloud, cib in found]
         whole = [_whole(cloud, cib, directory) for cloud, cib in found]
     return table(HEADS_OF_STEPS, steps) + "\n" + table(HEADS, whole)

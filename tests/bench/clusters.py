@@ -46,7 +46,27 @@ class Change(StrEnum):
     """Of a bundle without a service: it stops, or starts."""
 
 
-class Cib:
+class CibFile:
+    """A CIB in a file for Pacemaker's commands."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        """Write it."""
+        self.file = file
+        self.write(text)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Pacemaker's commands need to read it."""
+        return {**os.environ, "CIB_file": str(self.file), "LC_ALL": "C", "TZ": "UTC"}
+
+    def write(self, text: str) -> None:
+        """Replace it at once for who reads."""
+        new = self.file.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(self.file)
+
+
+class Cib(CibFile):
     """The CIB of a cluster in a file that can be changed."""
 
     def __init__(
@@ -55,7 +75,6 @@ class Cib:
         """Write it. With probes members remember all resources; troubled, no bundle is well."""
         self.size = size
         self.probes = probes
-        self.file = directory / f"{size}{'-probes' if probes else ''}.xml"
         made = cluster(size.bundles, size.replicas, size.hosts, probes=probes)
         if troubled:
             made = _in_trouble(made)
@@ -63,7 +82,7 @@ class Cib:
         assert isinstance(first, Node)
         nodes = (replace(first, transient={"pingd": "100"}), *others)
         self._text = replace(made, nodes=nodes).xml(NOW)
-        self.file.write_text(self._text, encoding="utf-8")
+        super().__init__(directory / f"{size}{'-probes' if probes else ''}.xml", self._text)
         other = re.sub(_VALUE.format("100"), _VALUE.format("101"), self._text, count=1)
         self._other = {Change.VALUE: other, Change.REPLICA: _one_less(self._text)}
         self._is_changed = False
@@ -71,18 +90,10 @@ class Cib:
     def __str__(self) -> str:
         return f"{self.size}{' with probes' if self.probes else ''}"
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What Pacemaker's commands need to read it."""
-        return {**os.environ, "CIB_file": str(self.file), "LC_ALL": "C", "TZ": "UTC"}
-
     def change(self, change: Change = Change.VALUE) -> None:
-        """Change it, or change it back; at once for who reads."""
-        changed = self._text if self._is_changed else self._other[change]
+        """Change it, or change it back."""
+        self.write(self._text if self._is_changed else self._other[change])
         self._is_changed = not self._is_changed
-        other = self.file.with_suffix(".new")
-        other.write_text(changed, encoding="utf-8")
-        other.replace(self.file)
 
 
 def _in_trouble(healthy: Cluster) -> Cluster:

@@ -20,8 +20,8 @@ from exporter.polling.poller import Poller
 from exporter.runtime.clock import SystemClock
 from exporter.service.program import favour_scrapes
 from exporter.sources.tools import SourceContext, Tools
-from tests.bench.clouds import COMPUTES, RACK, CloudCib
-from tests.bench.clusters import SIZES, Change, Cib, Size, cibs, observe
+from tests.bench.clouds import clouds
+from tests.bench.clusters import SIZES, Change, CibFile, Size, cibs, observe
 from tests.bench.measure import AS_A_SERVICE, cpu_of_command, say, table
 from tests.support.harness.see import need
 
@@ -88,7 +88,7 @@ class _Polling:
 
 
 @contextlib.contextmanager
-def _started(cib: Cib | CloudCib) -> Iterator[_Polling]:
+def _started(cib: CibFile) -> Iterator[_Polling]:
     argv = [sys.executable, "-m", "tests.bench.polls", "polling"]
     with subprocess.Popen(
         argv,
@@ -111,7 +111,7 @@ class Costs:
     polls: list[float]
 
 
-def costs(cib: Cib | CloudCib, rounds: int, change: Callable[[], None] | None) -> Costs:
+def costs(cib: CibFile, rounds: int, change: Callable[[], None] | None) -> Costs:
     """Measure in turn, so that noise hits all alike; change the CIB before each poll."""
     found = Costs([], [], [])
     path, environment = need("crm_mon"), cib.environment
@@ -142,11 +142,9 @@ def _row(
     )  # fmt: skip
 
 
-def clouds(directory: Path, share: float = 1) -> Iterator[tuple[str, ...]]:
-    """The rows of the cloud: healthy, and with a rack lost."""
-    for lost, what in ((0, "healthy"), (RACK, f"{RACK} lost")):
-        cib = CloudCib(directory, lost)
-        name = f"cloud of {COMPUTES}, {what}"
+def of_clouds(directory: Path, share: float = 1) -> Iterator[tuple[str, ...]]:
+    """The rows of the clouds."""
+    for name, cib in clouds(directory):
         for changed in ("", "a compute node"):
             rounds = round(ROUNDS_OF_CLOUD * share / (1 if changed else 2))
             say(f"polls: {name}, changed: {changed or 'no'}")
@@ -170,7 +168,7 @@ def report(largest: Size = SIZES[-1], share: float = 1) -> str:
                 found = costs(cib, rounds, partial(cib.change, change) if change else None)
                 goal = GOAL_WITH_PROBES if cib.probes else GOALS[cib.size]
                 rows.append(_row(str(cib), change or "", found, goal, of_asked=cib.probes))
-        rows += clouds(Path(directory), share)
+        rows += of_clouds(Path(directory), share)
     return table(HEADS, rows)
 
 
@@ -179,6 +177,6 @@ if __name__ == "__main__":
         polling()
     elif sys.argv[1:] == ["clouds"]:
         with tempfile.TemporaryDirectory() as here:
-            print(table(HEADS, clouds(Path(here), 0.5)))
+            print(table(HEADS, of_clouds(Path(here), 0.5)))
     else:
         print(report())

@@ -14,8 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, start_http_server
 
 from tests.bench.answers import hangs_after_one, prints_two_in_turn
-from tests.bench.clouds import CloudCib
-from tests.bench.clusters import SIZES, Change, Cib, Size, observe
+from tests.bench.clusters import SIZES, Change, Cib, CibFile, Size, observe
 from tests.bench.load import Latency, latency, nginx, publish, seconds_of_scrapes
 from tests.bench.measure import AS_A_SERVICE, say, table
 from tests.bench.stages import Theirs
@@ -45,7 +44,7 @@ def _exporter(cib: Cib, directory: Path, *arguments: str) -> Iterator[tuple[str,
 
 
 @contextmanager
-def peer_exporter(cib: Cib | CloudCib, directory: Path) -> Iterator[str]:
+def peer_exporter(cib: CibFile, directory: Path) -> Iterator[str]:
     """Debian's prometheus-hacluster-exporter."""
     port = free_port()
     argv = [need("ha_cluster_exporter"), f"--web.listen-address=127.0.0.1:{port}"]
