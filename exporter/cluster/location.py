@@ -32,8 +32,24 @@ class Expression:
         return "%" in self.attribute
 
 
+class _NotOfNodes:
+    """A part of a rule that the attributes of nodes do not decide."""
+
+    __slots__ = ()
+
+    @property
+    def evaluable(self) -> bool:
+        """Always False."""
+        return False
+
+    @property
+    def refers_to_match(self) -> bool:
+        """Always False."""
+        return False
+
+
 @dataclass(frozen=True, slots=True)
-class DateExpression:
+class DateExpression(_NotOfNodes):
     """Holds from one moment to another, in seconds since the epoch."""
 
     start: float | None = None
@@ -45,33 +61,13 @@ class DateExpression:
         """Whether it holds at a moment."""
         return (self.start is None or self.start <= now) and (self.end is None or now <= self.end)
 
-    @property
-    def evaluable(self) -> bool:
-        """Return False: the node's attributes do not decide."""
-        return False
-
-    @property
-    def refers_to_match(self) -> bool:
-        """Always False."""
-        return False
-
 
 @dataclass(frozen=True, slots=True)
-class Unevaluable:
+class Unevaluable(_NotOfNodes):
     """A part of a rule that neither node attributes nor two moments decide."""
 
     tag: str
     """date_expression, rsc_expression, op_expression, or rule for a reference within a rule."""
-
-    @property
-    def evaluable(self) -> bool:
-        """Always False."""
-        return False
-
-    @property
-    def refers_to_match(self) -> bool:
-        """Always False."""
-        return False
 
 
 @dataclass(frozen=True, slots=True)
