@@ -69,9 +69,10 @@ SECTIONS = {
         "The cloud of `--demo=cloud`: compute nodes as remote nodes with a fencing device each."
         " The first section has its polls. First table: steps in milliseconds, as above; again: one"
         " more compute node was lost. Second table: CPU seconds of crm_mon with everything, with"
-        " the exporter's request, and of `show` (medians of five, in turn); the slowest of five whole"
-        " requests of the status page; compressed scrapes over a persistent connection (p50 / p99),"
-        " nginx with the same bytes, and a scrape of ha_cluster_exporter (median of three).",
+        " the exporter's request, and of `show` (medians of five, in turn); the slowest of five"
+        " whole requests of the status page; compressed scrapes over a persistent connection"
+        " (p50 / p99), nginx with the same bytes, and a scrape of ha_cluster_exporter (median of"
+        " three).",
         lambda _, __: cloud.report(),
     ),
     "largest": Section(
