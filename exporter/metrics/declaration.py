@@ -17,7 +17,8 @@ from exporter.cluster.selection import Collector
 Sample = tuple[tuple[str, ...], float]
 """Label values in declared order, and the value of the sample."""
 
-_NAME = re.compile(r"pacemaker_[a-z0-9]+(_[a-z0-9]+)*")
+_NAME = re.compile(r"(pacemaker|corosync|sbd)_[a-z0-9]+(_[a-z0-9]+)*")
+"""The prefix is the daemon that a metric is about."""
 _LABEL = re.compile(r"[a-z]+(_[a-z]+)*")
 _TARGET_LABELS = frozenset({"cluster", "instance", "job"})
 
