@@ -23,6 +23,7 @@ _SWITCHES = {
     Collector.FENCING: "the fencing history",
     Collector.BANS: "location constraints",
     Collector.TICKETS: "tickets",
+    Collector.COROSYNC: "what corosync says: quorum, votes and links",
 }
 _DEFAULT_ADDRESS = ":19664"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
@@ -42,6 +43,8 @@ class CommandSettings:
     crm_mon_path: str
     cibadmin_path: str
     crm_node_path: str
+    corosync_cmapctl_path: str
+    corosync_quorumtool_path: str
     command_prefix: tuple[str, ...]
     from_file: str | None
     """Saved output of crm_mon to read instead of a cluster; - is standard input."""
@@ -468,7 +471,13 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the flags about the commands to run."""
     path = _Kind("PATH", _word)
     _add(parser, "--poll.timeout", _DURATION_KIND, "60s", "Time after which crm_mon is killed.")
-    for command in ("crm_mon", "cibadmin", "crm_node"):
+    for command in (
+        "crm_mon",
+        "cibadmin",
+        "crm_node",
+        "corosync-cmapctl",
+        "corosync-quorumtool",
+    ):
         _add(parser, f"--{command}.path", path, command, f"The {command} to run.")
     _add(
         parser,

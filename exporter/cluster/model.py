@@ -540,7 +540,7 @@ class Snapshot:
 
     @property
     def authoritative(self) -> bool:
-        """A DC is elected and this partition is quorate, so this node's view can be trusted."""
+        """A DC is elected and this partition is quorate, as crm_mon says."""
         return self.cluster.dc_elected is True and self.cluster.quorate is True
 
     @property

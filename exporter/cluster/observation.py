@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from exporter.cluster.configuration import BundleConfiguration, Configuration
+from exporter.cluster.corosync import Corosync, NodeNames
 from exporter.cluster.location import DateExpression
 from exporter.cluster.model import NodeType, Snapshot, Ticket
 from exporter.cluster.role_changes import RoleChanges
@@ -43,6 +44,8 @@ class Observation:
     """The date expressions of location constraints that hold at the time of the poll."""
     ticket_states: tuple[Ticket, ...] | None = None
     """The tickets in the CIB. None while nothing depends on one, or if they could not be read."""
+    corosync: Corosync = Corosync()  # noqa: RUF009 - it is immutable
+    """What corosync on this node said before crm_mon was asked."""
     facts: Mapping[type, Any] = field(default_factory=dict)
     """The facts of additional sources, by type."""
     origin: Origin = Origin.CLUSTER
@@ -71,6 +74,22 @@ class Observation:
     def tickets(self) -> tuple[Ticket, ...]:
         """The tickets in the CIB, else those that crm_mon lists without having been asked to."""
         return self.snapshot.tickets if self.ticket_states is None else self.ticket_states
+
+    @property
+    def trusted(self) -> bool:
+        """Whether this view counts: see pacemaker_view_trusted."""
+        return self.snapshot.authoritative and not self.corosync.unresponsive
+
+    @property
+    def node_names(self) -> Mapping[int, str]:
+        """Names of the cluster nodes by id. Corosync uses the same ids."""
+        nodes = self.snapshot.nodes
+        return {int(n.id): n.name for n in nodes if n.type is NodeType.MEMBER and n.id.isdecimal()}
+
+    @property
+    def corosync_names(self) -> NodeNames:
+        """Names of nodes in corosync's answer."""
+        return self.corosync.names(self.node_names)
 
     @property
     def in_maintenance(self) -> bool:

@@ -12,9 +12,11 @@ class Outcome(StrEnum):
 
     SUCCESS = "success"
     NOT_CONNECTED = "not_connected"
-    """Pacemaker is not running on this node (crm_mon's exit status 102, or 107 in 1.1)."""
+    """Pacemaker is not running on this node (crm_mon's exit status 102, or 107 in 1.1), or corosync
+    is not."""
     PERMISSION_DENIED = "permission_denied"
-    """The user has no access to the cluster: it is not in group haclient (exit status 4)."""
+    """The user has no access to the cluster: it is not in group haclient (exit status 4). For
+    corosync: haclient is not the main group of the process."""
     TIMEOUT = "timeout"
     NOT_FOUND = "not_found"
     """The command could not be started: it is missing or not executable, or the system refused."""
@@ -40,6 +42,9 @@ class Failure:
     outcome: Outcome
     message: str
     """One short line: what, where and what to do."""
+    started: bool = True
+    """Whether the command was started. If it was not, the failure says nothing about what would
+    have answered."""
 
     def __post_init__(self) -> None:
         """Shorten what commands said: it is logged and shown."""

@@ -1,4 +1,4 @@
-"""The optional parts of crm_mon's answer."""
+"""The optional parts to collect."""
 
 import re
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ class Collector(StrEnum):
     FENCING = "fencing"
     BANS = "bans"
     TICKETS = "tickets"
+    COROSYNC = "corosync"
+    """What corosync says: quorum, votes, links."""
     NODE_ATTRIBUTES = "node-attributes"
 
 

@@ -28,7 +28,7 @@ class ExporterStatus:
     up: bool = False
     """The last poll succeeded and its observation is not too old."""
     trusted: bool = False
-    """Up, a DC is elected, and this node's partition has quorum."""
+    """Up, a DC is elected, this partition has quorum, and corosync is not unresponsive."""
     dc: bool = False
     """Trusted, and the local node is the DC."""
     sources: tuple[SourceStatus, ...] = ()
@@ -55,7 +55,8 @@ STATUS.value(
 )
 STATUS.value(
     "pacemaker_view_trusted",
-    "1 when pacemaker_up is 1, a DC is elected, and this node's partition has quorum.",
+    "1 when pacemaker_up is 1, a DC is elected, this node's partition has quorum, and corosync"
+    " answered in time. The last is not demanded where the exporter may not ask corosync.",
     lambda status: status.trusted,
 )
 STATUS.value(
@@ -78,9 +79,9 @@ def build_info(status: ExporterStatus) -> Iterator[Sample]:
 
 @STATUS.counter(
     "pacemaker_exporter_source_reads_total",
-    "Reads of a source, by outcome. Source status is crm_mon, read at every poll; configuration is"
-    " cibadmin; tickets is cibadmin, read at every poll if a constraint names one; local_node is"
-    " crm_node.",
+    "Reads of a source, by outcome. Source status is crm_mon, read at every poll; corosync is"
+    " corosync-cmapctl and corosync-quorumtool, read before it; configuration is cibadmin; tickets is"
+    " cibadmin, read at every poll if a constraint names one; local_node is crm_node.",
     ("source", "outcome"),
 )
 def source_reads(status: ExporterStatus) -> Iterator[Sample]:

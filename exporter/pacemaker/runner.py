@@ -129,6 +129,7 @@ class SystemCommands:
                 Outcome.TIMEOUT,
                 f"an earlier command (pid {self._unkillable.pid}) could not be killed;"
                 " no other command is started before it ends",
+                started=False,
             )
         self._unkillable = None
         full = self._full_argv(argv)

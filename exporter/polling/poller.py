@@ -1,16 +1,18 @@
 """The loop that polls the cluster and publishes the state."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.cluster.corosync import Corosync
 from exporter.cluster.observation import Observation, Origin
 from exporter.cluster.outcome import Failure, Outcome, Stopped
 from exporter.cluster.selection import Selection
 from exporter.judgement.judge import Judge, Judgement
+from exporter.metrics.corosync import COROSYNC, CorosyncView
 from exporter.metrics.declaration import Family, combine
 from exporter.metrics.families import FAMILIES
-from exporter.metrics.text import EMPTY, Page, render
+from exporter.metrics.text import EMPTY, Block, Page, render
 from exporter.pacemaker.runner import Commands, Completed
 from exporter.polling.observer import Observer
 from exporter.polling.registry import REGISTRY, Registration
@@ -51,6 +53,8 @@ class Poller:
         self._families = _selected(registry, context.selection)
         self._observer = Observer(context, registry, origin)
         self._judge = Judge()
+        self._names: Mapping[int, str] = {}
+        """Pacemaker's names of nodes by id, as last known."""
         self.state = State(sources=self._observer.sources)
 
     def run(self, wait: Callable[[float], bool]) -> bool:
@@ -109,8 +113,9 @@ class Poller:
             Stopped: the exporter was asked to stop.
 
         """
-        started, before = self._clock.monotonic(), self.state
-        found = self._observer.observe(self._judge_and_render)
+        started = self._clock.monotonic()
+        found = self._observer.observe(self._judge_and_render, self._publish_corosync)
+        before = self.state
         if isinstance(found, Failure):
             outcome, failure = found.outcome, found
             after = before
@@ -121,6 +126,8 @@ class Poller:
             outcome, failure = Outcome.SUCCESS, None
             judgement, page = found
             taken = judgement.observation.taken
+            self._names = judgement.observation.node_names
+            before = replace(before, corosync_blocks=self._render_corosync(before.corosync))
             after = replace(
                 before,
                 judgement=judgement,
@@ -152,6 +159,20 @@ class Poller:
             },
         )
         return failure
+
+    def _publish_corosync(self, corosync: Corosync) -> None:
+        """Publish what corosync said, without waiting for crm_mon."""
+        self.state = replace(
+            self.state,
+            corosync=corosync,
+            corosync_blocks=self._render_corosync(corosync),
+            corosync_reads=self.state.corosync_reads + 1,
+            sources=self._observer.sources,
+        )
+
+    def _render_corosync(self, corosync: Corosync) -> tuple[Block, ...]:
+        view = CorosyncView(corosync, corosync.names(self._names))
+        return render(COROSYNC, view, self.state.corosync_blocks)
 
     def _judge_and_render(self, observation: Observation) -> tuple[Judgement, Page]:
         before = self.state

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from exporter.cluster.corosync import Corosync
 from exporter.cluster.observation import Observation
 from exporter.cluster.outcome import Outcome, SourceStatus
 from exporter.judgement.judge import Judgement
 from exporter.metrics.exporter import ExporterStatus, Identity
-from exporter.metrics.text import EMPTY, Page
+from exporter.metrics.text import EMPTY, Block, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,13 @@ class State:
     cluster, and when too old."""
     page: Page = EMPTY
     """The metrics of the observation."""
+    corosync: Corosync = Corosync()  # noqa: RUF009 - it is immutable
+    """What corosync said last. It is newer than that of the observation while crm_mon runs, and
+    after crm_mon failed."""
+    corosync_blocks: tuple[Block, ...] = ()
+    """The metrics of corosync's answer. They go at once when corosync gives none."""
+    corosync_reads: int = 0
+    """Number of polls that have asked corosync."""
     started: float = 0.0
     """When the crm_mon of the observation was started, in seconds of the monotonic clock."""
     polls: int = 0
@@ -51,9 +59,9 @@ class State:
         return self.judgement.observation if self.judgement else None
 
     @property
-    def key(self) -> tuple[int, bool]:
+    def key(self) -> tuple[int, int, bool]:
         """Identifies a state for caches: equal keys mean equal content."""
-        return self.polls, self.judgement is None
+        return self.polls, self.corosync_reads, self.judgement is None
 
     @property
     def up(self) -> bool:
@@ -62,9 +70,11 @@ class State:
 
     @property
     def trusted(self) -> bool:
-        """Up, a DC is elected, and this node's partition has quorum."""
+        """Up, a DC is elected, this partition has quorum, and corosync is not unresponsive."""
         observation = self.observation
-        return self.up and observation is not None and observation.snapshot.authoritative
+        if not self.up or observation is None:
+            return False
+        return observation.trusted and not self.corosync.unresponsive
 
     @property
     def dc(self) -> bool:

@@ -270,6 +270,8 @@ def _tools(settings: CommandSettings, clock: SystemClock, stop: threading.Event)
         crm_mon=settings.crm_mon_path,
         cibadmin=settings.cibadmin_path,
         crm_node=settings.crm_node_path,
+        corosync_cmapctl=settings.corosync_cmapctl_path,
+        corosync_quorumtool=settings.corosync_quorumtool_path,
     )
 
 
@@ -299,7 +301,7 @@ def _once(poller: Poller, identity: Identity, clock: SystemClock) -> int:
     except Stopped:
         return EXIT_FAILURE
     state = poller.state.at(clock.monotonic(), identity.max_age)
-    blocks = (*state.page.blocks, *render(EXPORTER, state.status(identity)))
+    blocks = (*state.page.blocks, *state.corosync_blocks, *render(EXPORTER, state.status(identity)))
     gauges = (block for block in blocks if block.kind is Kind.GAUGE)
     try:
         write_out(join(gauges, Format.TEXT))

@@ -1,4 +1,4 @@
-"""What sources need: the commands of Pacemaker, the clock, a timeout and a selection."""
+"""What sources need: the commands of the cluster, the clock, a timeout and a selection."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,10 @@ class Tools:
     crm_mon: str = "crm_mon"
     cibadmin: str = "cibadmin"
     crm_node: str = "crm_node"
+    corosync_cmapctl: str = "corosync-cmapctl"
+    corosync_quorumtool: str = "corosync-quorumtool"
+    corosync: Commands | None = None
+    """Runs the commands of corosync; None if the other runner does."""
 
 
 @dataclass(frozen=True, slots=True)

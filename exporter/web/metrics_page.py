@@ -13,7 +13,7 @@ from exporter.polling.state import State
 class _Rendered:
     """The whole pages of one state and second."""
 
-    key: tuple[int, bool]
+    key: tuple[int, int, bool]
     second: int
     rests: dict[Format, bytes] = field(default_factory=dict)
     """The text after the shared part of the poller's page, by format."""
@@ -64,4 +64,4 @@ class MetricsPage:
         return gzip.compress(page, GZIP_LEVEL) if compress else page
 
     def _own(self, state: State) -> tuple[Block, ...]:
-        return render(EXPORTER, state.status(self._identity))
+        return (*state.corosync_blocks, *render(EXPORTER, state.status(self._identity)))
