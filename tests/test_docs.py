@@ -11,8 +11,7 @@ from exporter import __version__
 from exporter.cli import flags
 from exporter.cluster.outcome import Outcome
 from exporter.metrics.declaration import Family
-from exporter.metrics.exporter import EXPORTER
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import EVERY_FAMILY
 from tests.support.oracle.packaged import links, shared
 from tests.support.oracle.promtool import promtool
 from tests.support.oracle.rules import rules
@@ -21,7 +20,7 @@ from tools.reference import reference
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-DECLARED: list[Family[Any]] = [*FAMILIES, *EXPORTER]
+DECLARED: tuple[Family[Any], ...] = EVERY_FAMILY
 NAMES = {family.name for family in DECLARED}
 LABELS = {label for family in DECLARED for label in family.labels}
 RECORDED = set(rules("record"))

@@ -349,12 +349,12 @@ def _of_pause(index: int) -> Callable[[CorosyncCounters], float | None]:
 
 COUNTERS.value(
     "corosync_last_pause_seconds",
-    "How long corosync was not scheduled the last time that this took more than 80 % of the token"
-    " timeout. Absent if it never did, and before corosync 2.4 and in 3.0.0 to 3.0.3.",
+    "How long corosync was not scheduled, the last time that this took too long for its token"
+    " timeout. Absent if it never did, and in corosync 3.0.0 to 3.0.3.",
     _of_pause(0),
 )
 COUNTERS.value(
     "corosync_last_pause_timestamp_seconds",
-    "When corosync noticed that pause. Absent as above.",
+    "When corosync noticed that pause. Absent like its duration.",
     _of_pause(1),
 )

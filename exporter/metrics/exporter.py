@@ -79,8 +79,8 @@ def build_info(status: ExporterStatus) -> Iterator[Sample]:
 
 @STATUS.counter(
     "pacemaker_exporter_source_reads_total",
-    "Reads of a source, by outcome. Source status is crm_mon, read at every poll; corosync is"
-    " corosync-cmapctl and corosync-quorumtool, read before it; configuration is cibadmin; tickets is"
+    "Reads of a source, by outcome. Source corosync is corosync-cmapctl and corosync-quorumtool,"
+    " read at every poll; status is crm_mon, read after it; configuration is cibadmin; tickets is"
     " cibadmin, read at every poll if a constraint names one; local_node is crm_node.",
     ("source", "outcome"),
 )

@@ -54,8 +54,8 @@ class Observer:
     @property
     def sources(self) -> tuple[SourceStatus, ...]:
         """The status of each source."""
-        first = (self._corosync.status,) if self._corosync else ()
-        return (*first, *(source.status for source in self._sources))
+        last = (self._corosync.status,) if self._corosync else ()
+        return (*(source.status for source in self._sources), *last)
 
     def observe(
         self,

@@ -20,8 +20,7 @@ import yaml
 from exporter.cluster.agents import ADDRESS_AGENTS
 from exporter.cluster.observation import Observation
 from exporter.metrics.declaration import Family
-from exporter.metrics.exporter import EXPORTER
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import EVERY_FAMILY, FAMILIES
 from tests.support.harness import see
 from tests.support.model.situations import Situations
 from tests.support.oracle.rules import (
@@ -47,7 +46,7 @@ ALERTS = rules("alert")
 RECORDS = rules("record")
 CASES = cases()
 
-ALL: list[Family[Any]] = [*FAMILIES, *EXPORTER]
+ALL: tuple[Family[Any], ...] = EVERY_FAMILY
 OF_THE_TARGET = {"cluster", "instance", "job"}
 DECLARED: dict[str, set[str]] = {
     **{family.name: {*family.labels, *OF_THE_TARGET} for family in ALL},

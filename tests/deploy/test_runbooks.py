@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.metrics.exporter import EXPORTER
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import EVERY_FAMILY
 from tests.support.harness import see
 from tests.support.harness.call_pcs import refused
 from tests.support.model.cib import RemoteNode, controllers
@@ -220,7 +219,7 @@ def test_pcs_accepts_the_commands_of_runbooks() -> None:
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
 def test_runbooks_name_only_declared_metrics(page: Path) -> None:
     named = set(re.findall(r"\bpacemaker_[a-z_]+[a-z]\b", _read(page)))
-    declared = {family.name for family in (*FAMILIES, *EXPORTER)}
+    declared = {family.name for family in EVERY_FAMILY}
     other = {"pacemaker_remote", "pacemaker_remoted", "pacemaker_forgotten"}
     assert named - declared - other - {name.split(":")[1] for name in RECORDS} == set()
 

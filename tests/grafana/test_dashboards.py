@@ -16,8 +16,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from exporter.judgement.bundles import BundleState
-from exporter.metrics.exporter import EXPORTER
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import EVERY_FAMILY
 from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.text import Format
 from grafana import palette
@@ -244,11 +243,7 @@ LEVELS = {
 @pytest.fixture(scope="module")
 def known() -> dict[str, frozenset[str]]:
     """Every existing metric with its labels."""
-    found = {
-        family.name: frozenset(family.labels) | TARGET
-        for declared in (FAMILIES, EXPORTER)
-        for family in declared
-    }
+    found = {family.name: frozenset(family.labels) | TARGET for family in EVERY_FAMILY}
     every = frozenset[str]().union(*found.values())
     process = re.findall(
         r"^([a-z_]+)[{ ]", ProcessMetrics().text(Format.TEXT).decode(), re.MULTILINE

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from exporter.metrics.declaration import Declarations, Family, Kind, Sample
-from exporter.metrics.exporter import EXPORTER
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import EVERY_FAMILY
 
 
 def family(name: str = "pacemaker_x", kind: Kind = Kind.GAUGE, help_text: str = "Text.",
@@ -63,5 +62,5 @@ def test_names_are_declared_once() -> None:
 
 
 def test_cluster_and_exporter_metrics_share_no_name() -> None:
-    names = [family.name for family in (*FAMILIES, *EXPORTER)]
+    names = [family.name for family in EVERY_FAMILY]
     assert len(set(names)) == len(names)

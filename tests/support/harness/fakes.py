@@ -31,6 +31,13 @@ CIB = b"""<cib><configuration><crm_config><cluster_property_set id="s">
 </configuration></cib>"""
 
 
+def healthy_corosync(argv: Sequence[str], timeout: float) -> Completed:
+    """The least that a corosync without a quorum provider prints."""
+    del timeout
+    keys = b"stats.srp.operational_entered (u64) = 1\nnodelist.node.0.nodeid (u32) = 1\n"
+    return Completed(tuple(argv), 0, keys, "")
+
+
 class FrozenClock:
     """The clocks that freezegun stops: the machine's own, by which ages go, is not among them."""
 
@@ -54,6 +61,8 @@ class ScriptedCommands:
         self.tickets: Answer = lambda: b"<tickets/>"
         """Of a cibadmin that is asked for the tickets."""
         self.crm_node: Answer = lambda: b"c0\n"
+        self.corosync: Callable[[Sequence[str], float], Completed | Failure] = healthy_corosync
+        """Of the commands of corosync, by arguments and timeout; nothing else remembers them."""
         self.takes = 0.0
         """Seconds that each crm_mon takes."""
         self.asked: list[str] = []
@@ -62,6 +71,8 @@ class ScriptedCommands:
     def run(self, argv: Sequence[str], timeout: float) -> Completed | Failure:
         """Answer."""
         command = PurePath(argv[0]).name
+        if command.startswith("corosync-"):
+            return self.corosync(argv, timeout)
         if argv[-1].startswith("--xpath="):
             command = "tickets"
         self.asked.append(command)

@@ -11,6 +11,7 @@ import pytest
 
 from exporter.cluster.model import Bundle, Replica, Snapshot
 from exporter.cluster.observation import Observation
+from exporter.cluster.selection import Collector, Selection
 from exporter.judgement.judge import judge
 from exporter.metrics.families import FAMILIES
 from exporter.metrics.text import Format, join, render
@@ -58,7 +59,8 @@ def observe(file: Path) -> Observation:
     """What the real crm_mon and cibadmin say of a CIB in a file."""
     tools = Tools(real_commands(file), crm_mon=need("crm_mon"), cibadmin=need("cibadmin"))
     sources = [Registration(of) for of in (StatusSource, ConfigurationSource, TicketSource)]
-    observer = Observer(SourceContext(tools, SystemClock(), 600), sources)
+    of_pacemaker = Selection(frozenset(Collector) - {Collector.COROSYNC})
+    observer = Observer(SourceContext(tools, SystemClock(), 600, of_pacemaker), sources)
     return good(observer.observe(lambda observation: observation))
 
 
