@@ -36,7 +36,7 @@ from exporter.pacemaker import cib
 from exporter.pacemaker.cib import UnknownBundleError
 from exporter.polling.observer import Observer
 from exporter.polling.registry import REGISTRY, Registration
-from exporter.report import tables
+from exporter.report import corosync, tables
 from exporter.report.check import check, unknown
 from exporter.report.document import details_document, document
 from exporter.report.secrets import HIDDEN, without_secrets
@@ -262,6 +262,8 @@ def page(
     if wanted.problems_only:
         return
     yield from _titled(wanted.rows(tables.nodes(judgement)))
+    if members := corosync.members(observation):
+        yield from _titled(wanted.rows(members))
     yield from _bundles(judgement, wanted)
     resources, devices = wanted.instances(judgement)
     yield from _titled(wanted.rows(tables.resources(resources, every_node=wanted.in_full)))
@@ -282,6 +284,8 @@ def _heading(observation: Observation, now: float) -> Iterator[Text]:
     title = _text(f"Cluster {name}" if name else "Cluster of unknown name", "bold")
     yield Text(", ").join([title, _text(tables.software(cluster))])
     yield _sentence(tables.summary(cluster))
+    if about := corosync.summary(observation.corosync):
+        yield _sentence(about)
     if cluster.last_change:
         # The time zone of a saved output is unknown.
         known = "" if observation.taken is None else when(cluster.last_change_time, now, " UTC")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from exporter.cluster.observation import Origin
 from exporter.judgement import commands
 from exporter.judgement.commands import Command
+from exporter.judgement.corosync_problems import waits_for_all
 from exporter.judgement.facts import Facts
 from exporter.judgement.problem import CLUSTER, Finding, Kind, Severity, Subject, SubjectType
 
@@ -30,6 +31,8 @@ def _trust(facts: Facts) -> Iterator[Finding]:
         yield _finding(Kind.NO_DC, Severity.CRITICAL, says, commands.STATUS)
     if cluster.quorate is False:
         says = "this partition has no quorum: it does not know what runs elsewhere"
+        if waits_for_all(facts.observation.corosync):
+            says += "; corosync has the votes, and waits until it sees all nodes (wait_for_all)"
         # `pcs quorum status` fails without quorum.
         yield _finding(Kind.NO_QUORUM, Severity.CRITICAL, says, "corosync-quorumtool -s")
     if not facts.snapshot.authoritative and False not in {cluster.dc_elected, cluster.quorate}:

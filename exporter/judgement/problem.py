@@ -49,6 +49,14 @@ class Kind(StrEnum):
     NO_DC = "no_dc"
     NO_QUORUM = "no_quorum"
     QUORUM_UNKNOWN = "quorum_unknown"
+    COROSYNC_UNRESPONSIVE = "corosync_unresponsive"
+    QUORUM_DISAGREES = "quorum_disagrees"
+    QUORUM_WITHOUT_MARGIN = "quorum_without_margin"
+    EXPECTED_VOTES_DIFFER = "expected_votes_differ"
+    QDEVICE_NOT_VOTING = "qdevice_not_voting"
+    COROSYNC_LINK_DOWN = "corosync_link_down"
+    COROSYNC_ALL_LINKS_DOWN = "corosync_all_links_down"
+    COROSYNC_RING_FAULTY = "corosync_ring_faulty"
     STOP_ALL_RESOURCES = "stop_all_resources"
     MAINTENANCE_MODE = "maintenance_mode"
     FENCING_DISABLED = "fencing_disabled"
@@ -112,6 +120,8 @@ class Kind(StrEnum):
 _SUBJECT = "{subject}"
 _SAYS = {
     Kind.TICKET_NOT_GRANTED: "{is} not granted to this site",
+    Kind.COROSYNC_LINK_DOWN: "{has} a link of corosync that is down",
+    Kind.COROSYNC_ALL_LINKS_DOWN: "{has} no link of corosync that is up",
     Kind.NODE_UNCLEAN: "{is} unclean",
     Kind.NODE_OFFLINE: "{is} offline",
     Kind.REMOTE_NODE_UNCLEAN: "{is} unclean",

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from exporter.judgement import (
     bundle_problems,
     cluster_problems,
+    corosync_problems,
     node_problems,
     resource_problems,
 )
@@ -22,6 +23,7 @@ def find_problems(facts: Facts) -> tuple[Problem, ...]:
         finding
         for find in (
             cluster_problems.find,
+            corosync_problems.find,
             node_problems.find,
             bundle_problems.find,
             resource_problems.find,

@@ -15,6 +15,7 @@ from exporter.cluster.model import (
     Role,
     Snapshot,
 )
+from exporter.cluster.observation import Observation
 from exporter.judgement import conditions
 from exporter.judgement.bundles import BundleJudgement
 from exporter.judgement.clones import CloneJudgement
@@ -35,9 +36,18 @@ def document(judgement: Judgement) -> dict[str, Any]:
     Times are ISO 8601 in UTC, INFINITY is 1000000, and null means unknown.
 
     source: cluster, demo or file; taken_at (null for a file); local_node ("" while unknown)
-    trusted: a DC is elected and this partition is quorate
+    trusted: a DC is elected, this partition is quorate, and corosync is not unresponsive
     configuration_current: the CIB was read, and has not changed since
     cluster: name (null without the CIB), and the fields of crm_mon's summary
+    corosync: what corosync said just before crm_mon, with
+        state: answered, not_running, unresponsive, or unknown (not asked, refused, no tools)
+        cluster_name, transport, local_id, quorate, the votes, quorum_options, qdevice_configured,
+        qdevice_votes
+        nodes: of the nodelist: id, name, addresses by link, member
+        members: id, name, votes, and the conditions of the quorum device on each
+        links: to each peer: peer, link, connected, latency_average_seconds
+        rings: of corosync 2
+        last_pause: null if corosync was always scheduled in time
     nodes: guest nodes included, each with the fields that crm_mon prints, and
         state: the first that holds of unclean, offline, pending, maintenance, standby, online
         out_of_service: because somebody asked
@@ -82,12 +92,13 @@ def document(judgement: Judgement) -> dict[str, Any]:
         "source": observation.origin.value,
         "taken_at": _iso(observation.taken),
         "local_node": observation.local_node,
-        "trusted": snapshot.authoritative,
+        "trusted": observation.trusted,
         "configuration_current": observation.configuration_current,
         "cluster": {
             "name": configuration.cluster_name if configuration else None,
             **_fields(snapshot.cluster),
         },
+        "corosync": _corosync_document(observation),
         "nodes": [_node_document(node, snapshot, said) for node in judgement.nodes],
         "bundles": [_bundle_document(bundle, said) for bundle in judgement.bundles],
         "resources": list(map(_instance_document, judgement.instances)),
@@ -98,6 +109,58 @@ def document(judgement: Judgement) -> dict[str, Any]:
         "bans": None if judgement.bans is None else list(map(_ban_document, judgement.bans)),
         "tickets": list(map(_fields, observation.tickets)),
         "problems": list(map(_problem_document, judgement.problems)),
+    }
+
+
+def _corosync_document(observation: Observation) -> dict[str, Any]:
+    corosync, names = observation.corosync, observation.corosync_names
+    quorum, settings = corosync.quorum, corosync.settings
+    latencies = {(c.peer_id, c.number): c.latency for c in corosync.counters.links}
+    pause = corosync.counters.pause
+    return {
+        "state": corosync.state,
+        "cluster_name": settings.cluster_name or None,
+        "transport": settings.transport or None,
+        "local_id": corosync.local_id,
+        "quorate": quorum and quorum.quorate,
+        "votes_expected": quorum and quorum.expected,
+        "votes_expected_highest": quorum and quorum.expected_highest,
+        "votes_present": quorum and quorum.present,
+        "votes_needed": quorum and quorum.needed,
+        "quorum_options": sorted(quorum.options) if quorum else [],
+        "qdevice_configured": settings.has_qdevice,
+        "qdevice_votes": quorum and quorum.qdevice_votes,
+        "nodes": [
+            {
+                "id": node.node_id,
+                "name": names.of(node.node_id),
+                "addresses": dict(node.addresses),
+                "member": node.node_id in corosync.member_ids,
+            }
+            for node in settings.nodes
+        ],
+        "members": [
+            {
+                "id": member.node_id,
+                "name": names.of(member.node_id),
+                "votes": member.votes,
+                "qdevice_registered": member.qdevice.registered,
+                "qdevice_alive": member.qdevice.alive,
+                "qdevice_voting": member.qdevice.voting,
+            }
+            for member in (quorum.members if quorum else ())
+        ],
+        "links": [
+            {
+                "peer": names.of(link.peer_id),
+                "link": link.number,
+                "connected": link.connected,
+                "latency_average_seconds": latencies.get((link.peer_id, link.number)),
+            }
+            for link in corosync.links
+        ],
+        "rings": [{"ring": ring.number, "faulty": ring.faulty} for ring in corosync.rings],
+        "last_pause": pause and {"seconds": pause.duration, "at": _iso(pause.time)},
     }
 
 

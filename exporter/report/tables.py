@@ -137,7 +137,7 @@ def rows_about(table: Table, wanted: Callable[[str], bool]) -> Table | None:
 
 def _with_rows(table: Table, rows: Sequence[tuple[Cell, ...]], left_out: str = "") -> Table:
     """Return a table with some of its rows, without columns that are empty then."""
-    found = _table(table.title, table.headers, rows, table.note)
+    found = table_of(table.title, table.headers, rows, table.note)
     empty = Table(table.title, (), ())
     return replace(found or empty, left_out=left_out)
 
@@ -264,7 +264,7 @@ def _promoted(judged: BundleJudgement) -> Iterator[Words]:
 def nodes(judgement: Judgement) -> Table | None:
     """Return the nodes; the guest nodes of bundles are shown with their replicas."""
     with_problems = names_with_problems(judgement.problems, {SubjectType.NODE})
-    return _table(
+    return table_of(
         "Nodes",
         ("Node", "Type", "State", "Resources"),
         [
@@ -304,7 +304,7 @@ def _node_state(judged: NodeJudgement, *, here: bool, well: bool) -> Words:
 
 def bundles(judged: Sequence[BundleJudgement]) -> Table | None:
     """Return a row for each bundle: its state, and the hosts of its replicas by role."""
-    return _table(
+    return table_of(
         "Bundles",
         ("Bundle", "State", "Replicas"),
         [
@@ -334,7 +334,7 @@ def _placed(role: Role, nodes: Sequence[str], tone: Tone) -> Words:
 
 def replicas(judged: BundleJudgement) -> Table | None:
     """Return the replicas of a bundle; the column Role has the state of the service resource."""
-    return _table(
+    return table_of(
         judged.id,
         ("Replica", "Role", "Host", "Container", "IP", "Connection", "Ready"),
         [_replica(replica, judged) for replica in judged.bundle.replicas],
@@ -439,7 +439,7 @@ def resources(instances: Sequence[InstanceJudgement], *, every_node: bool = Fals
         for (name, agent, group, clone), members in found.items()
     ]
     headers = ("Resource", "Agent", "Group", "Clone", "State")
-    return _table("Resources outside bundles", headers, rows)
+    return table_of("Resources outside bundles", headers, rows)
 
 
 def without_many_devices(
@@ -532,7 +532,7 @@ def other_tables(judgement: Judgement, now: float | None) -> Iterator[tuple[str,
 
 def fail_counts(observation: Observation, now: float | None) -> Table | None:
     """Return the fail-counts above zero."""
-    return _table(
+    return table_of(
         "Fail-counts",
         ("Resource", "Node", "Count", "Threshold", LAST_FAILURE),
         [
@@ -552,7 +552,7 @@ def fail_counts(observation: Observation, now: float | None) -> Table | None:
 
 def failed_actions(observation: Observation, now: float | None) -> Table | None:
     """Return the failed actions."""
-    return _table(
+    return table_of(
         "Failed actions",
         ("Resource", "Node", "Operation", "Result", "Reason", WHEN),
         [
@@ -576,7 +576,7 @@ def failed_actions(observation: Observation, now: float | None) -> Table | None:
 def fencing(observation: Observation, now: float | None) -> Table | None:
     """Return the fencing history."""
     tones = {"success": Tone.STARTED, "failed": Tone.FAILED}
-    return _table(
+    return table_of(
         "Fencing history",
         ("Target", "Action", "Status", "Reason", WHEN),
         [
@@ -595,7 +595,7 @@ def fencing(observation: Observation, now: float | None) -> Table | None:
 
 def left_over(bans: Iterable[Ban]) -> Table | None:
     """Return the constraints that moves and bans left behind."""
-    return _table(
+    return table_of(
         "Left over from moves and bans",
         ("Resource", "Node", "Score", "Constraint"),
         [
@@ -614,7 +614,7 @@ def left_over(bans: Iterable[Ban]) -> Table | None:
 
 def tickets(found: Iterable[Ticket]) -> Table | None:
     """Return the tickets of a multi-site cluster."""
-    return _table(
+    return table_of(
         "Tickets",
         ("Ticket", "State"),
         [
@@ -630,9 +630,10 @@ def tickets(found: Iterable[Ticket]) -> Table | None:
     )
 
 
-def _table(
+def table_of(
     title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], note: str = ""
 ) -> Table | None:
+    """Return a table without its empty columns; None without a row."""
     if not rows:
         return None
     wanted = [c for c in range(len(headers)) if any(row[c] for row in rows)]

@@ -45,7 +45,7 @@ from exporter.metrics.exporter import Identity
 from exporter.metrics.text import GZIP_LEVEL
 from exporter.polling.registry import Registration
 from exporter.polling.state import State
-from exporter.report import tables
+from exporter.report import corosync, tables
 from exporter.report.document import document, utc
 from exporter.report.tables import Cell, Table, Tone, Words, age, when
 from exporter.runtime.threads import own_thread
@@ -298,7 +298,7 @@ def _last_poll_failed(inputs: Inputs) -> bool:
 
 def _verdict_on_cluster(judgement: Judgement, *, past: bool) -> _Verdict:
     """Say whether anything is (or was) wrong, and with what."""
-    found, trusted = judgement.problems, judgement.snapshot.authoritative
+    found, trusted = judgement.problems, judgement.observation.trusted
     doubt = () if trusted else ("Do not trust this view: what it shows may be wrong.",)
     texts = (*doubt, _readiness(judgement.snapshot.bundles, past=past))
     verb = "was" if past else "is"
@@ -465,6 +465,8 @@ def _facts(inputs: Inputs, observation: Observation | None) -> Element:
         facts.append(("Data", (Words(f"{age(inputs.age)} old"),), _withdrawal(inputs)))
         facts.append(("View", (_trust(inputs),), _viewpoint(observation)))
         facts.append(("Cluster", tables.summary(cluster), tables.software(cluster)))
+        if about := corosync.summary(observation.corosync):
+            facts.append(("Corosync", about, ""))
         if cluster.last_change:
             changed = when(cluster.last_change_time, inputs.now, " UTC") or cluster.last_change
             author = tables.author_of_last_change(cluster)
@@ -532,6 +534,8 @@ def _cluster(
     yield from _bundles(judgement)
     if nodes := tables.nodes(judgement):
         yield _nodes(nodes)
+    if members := corosync.members(observation):
+        yield _section("corosync", members)
     yield from _resources(judgement.instances, judgement.problems)
     for name, table in tables.other_tables(judgement, now):
         yield _section(name, table)

@@ -74,8 +74,11 @@ def test_reads_statistics_settings_and_quorum_before_crm_mon(
         seen.append(argv[0])
         return corosync_answer(argv, timeout)
 
-    corosync.now = first
-    commands.crm_mon = lambda: [seen.append("crm_mon"), crm_mon_answer()][1]  # type: ignore[func-returns-value, return-value]
+    def crm_mon() -> Completed | Failure | bytes:
+        seen.append("crm_mon")
+        return crm_mon_answer()
+
+    corosync.now, commands.crm_mon = first, crm_mon
     found = ask().corosync
     assert seen[-1] == "crm_mon"
     assert corosync.taken() == [STATISTICS, SETTINGS, QUORUM]
