@@ -140,11 +140,12 @@ def parse(arguments: Sequence[str]) -> Settings:
         values["web_listen_address"] or [_address(_DEFAULT_ADDRESS)]
     )
     names = values.pop("collector_node_attributes")
+    text_names = values.pop("collector_node_attributes_text")
     on = {name for name in _SWITCHES if values.pop(f"collector_{name.value}")}
     if names is not None:
         on.add(Collector.NODE_ATTRIBUTES)
     if not mistakes:
-        selection = Selection(frozenset(on), names or re.compile(""))
+        selection = Selection(frozenset(on), names or re.compile(""), text_names)
         settings = Settings(selection=selection, **values)
         mistakes += _conflicts(settings)
     if mistakes:
@@ -332,7 +333,14 @@ def parser() -> argparse.ArgumentParser:
         dest="collector_node_attributes",
         action="store_const",
         const=None,
-        help="Leave out node attributes.",
+        help="Leave out the node attributes with numeric values.",
+    )
+    _add(
+        result,
+        "--collector.node-attributes-text",
+        _Kind("REGEX", _pattern),
+        None,
+        "Node attributes to export with the value as a label: those whose whole name matches.",
     )
     for collector, text in _SWITCHES.items():
         result.add_argument(

@@ -39,7 +39,9 @@ class Observation:
     change, the configuration before it is kept, because most of it still holds."""
     role_changes: RoleChanges = field(default_factory=RoleChanges)
     attribute_names: re.Pattern[str] = Selection().attribute_names
-    """Node attributes are exported if their whole name matches."""
+    """Node attributes with numeric values are exported if their whole name matches."""
+    text_attribute_names: re.Pattern[str] | None = Selection().text_attribute_names
+    """Node attributes are exported as text if their whole name matches; None for none of them."""
     dates_in_force: frozenset[DateExpression] = frozenset()
     """The date expressions of location constraints that hold at the time of the poll."""
     ticket_states: tuple[Ticket, ...] | None = None

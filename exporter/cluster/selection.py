@@ -29,4 +29,6 @@ class Selection:
 
     collectors: frozenset[Collector] = frozenset(Collector)
     attribute_names: re.Pattern[str] = re.compile("pingd")
-    """Node attributes are exported if their whole name matches."""
+    """Node attributes with numeric values are exported if their whole name matches."""
+    text_attribute_names: re.Pattern[str] | None = None
+    """Node attributes are exported as text if their whole name matches; None for none of them."""

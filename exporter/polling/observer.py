@@ -120,6 +120,7 @@ class Observer:
         return Observation(
             Snapshot(Cluster()),
             attribute_names=self._selection.attribute_names,
+            text_attribute_names=self._selection.text_attribute_names,
             origin=self._origin,
             taken=None if self._origin is Origin.FILE else self._clock.time(),
         )

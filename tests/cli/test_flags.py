@@ -1,9 +1,12 @@
 """Flags: values, defaults and error messages."""
 
+import re
+
 import pytest
 
 from exporter.cli import flags
 from exporter.cli.flags import UsageError, parse
+from exporter.cluster.selection import Collector, Selection
 from exporter.web.address import ListenAddress
 
 
@@ -18,6 +21,7 @@ def test_every_flag_has_its_documented_default() -> None:
     assert found.command_prefix == ()
     assert (found.log_level, found.log_format) == ("info", "logfmt")
     assert (found.once, found.demo) == (False, None)
+    assert found.selection == Selection(frozenset(Collector), re.compile("pingd"), None)
 
 
 def test_help_of_every_flag_shows_its_default() -> None:
@@ -32,6 +36,8 @@ def test_help_of_every_flag_shows_its_default() -> None:
         "--cibadmin.path PATH": "cibadmin",
         "--crm_node.path PATH": "crm_node",
         "--command.prefix COMMAND": "none",
+        "--collector.node-attributes REGEX": "pingd",
+        "--collector.node-attributes-text REGEX": "none",
         "--log.level LEVEL": "info",
         "--log.format FORMAT": "logfmt",
     }.items():
@@ -109,6 +115,27 @@ def test_command_prefix_is_split_into_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "numeric", "text"),
+    [
+        ([], "pingd", None),
+        (["--collector.node-attributes-text=hana_.*"], "pingd", "hana_.*"),
+        (["--collector.node-attributes=load", "--collector.node-attributes-text=a"], "load", "a"),
+        (["--no-collector.node-attributes", "--collector.node-attributes-text=a"], None, "a"),
+        (["--collector.node-attributes-text=a", "--no-collector.node-attributes"], None, "a"),
+        (["--no-collector.node-attributes"], None, None),
+    ],
+)
+def test_the_two_lists_of_node_attributes_are_independent(
+    arguments: list[str], numeric: str | None, text: str | None
+) -> None:
+    found = parse(arguments).selection
+    names = found.text_attribute_names
+    assert (names.pattern if names else None) == text
+    assert (Collector.NODE_ATTRIBUTES in found.collectors) == (numeric is not None)
+    assert found.attribute_names.pattern == (numeric or "")
+
+
+@pytest.mark.parametrize(
     ("arguments", "demo", "names"),
     [
         (["--demo"], "bundles", ()),
@@ -164,6 +191,11 @@ def test_demonstration_is_chosen_by_name(
         (["--once=yes"], "--once: ignored explicit argument 'yes'"),
         (["--demo=nope"], "--demo 'nope': choose from bundles, cloud"),
         (["--demo="], "--demo '': choose from bundles, cloud"),
+        (["--collector.node-attributes-text"], "--collector.node-attributes-text needs a value"),
+        (
+            ["--collector.node-attributes-text=hana_("],
+            "--collector.node-attributes-text 'hana_(': not a regular expression",
+        ),
         (["--log.level=loud"], "choose from debug, info, warning, error"),
         (["--log.format=xml"], "choose from logfmt, json"),
         (["--poll.max-age=69s"], "--poll.max-age must be at least"),

@@ -45,7 +45,9 @@ def check(data: bytes) -> list[Observation]:
     accepted = []
     snapshot = _good(crm_mon.read(Completed(("crm_mon",), 0, data, "")))
     if snapshot is not None:
-        accepted.append(Observation(snapshot, attribute_names=_EVERY_NAME))
+        accepted.append(
+            Observation(snapshot, attribute_names=_EVERY_NAME, text_attribute_names=_EVERY_NAME)
+        )
     said = Completed(("cibadmin",), 0, data, "")
     configuration = _good(cib.read(said))
     if configuration is not None:

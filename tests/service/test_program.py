@@ -1035,6 +1035,7 @@ def test_help_shows_every_default() -> None:
         "--command.prefix": "none",
         "--from-file": "none",
         "--collector.node-attributes": "pingd",
+        "--collector.node-attributes-text": "none",
         "--log.level": "info",
         "--log.format": "logfmt",
     }.items():

@@ -42,6 +42,7 @@ def _of_nodes(found: Page) -> Iterator[str]:
         "node_condition": 0,
         "node_resources_running": 0,
         "node_attribute": 0,
+        "node_attribute_text": 0,
         "bundle_replica_node": 2,
         "resource_role": 4,
         "resource_condition": 4,
