@@ -65,7 +65,7 @@ def test_expressions_of_the_reference_are_valid(tmp_path: Path) -> None:
         "\n".join(line for line in part.splitlines() if not line.startswith("#"))
         for part in block.split("\n\n")
     ]
-    assert len(expressions) == 3
+    assert len(expressions) == 4
     rules = [{"alert": f"A{n}", "expr": text} for n, text in enumerate(expressions)]
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "g", "rules": rules}]}), encoding="utf-8")
