@@ -35,10 +35,14 @@ STATION = "198.51.100.1"
 when a cable of that is pulled, both sides stay in sight."""
 PORT = 19664
 USER = "pacemaker-exporter"
-"""In group haclient."""
+"""In group haclient, which is its main group as in the systemd unit."""
+MAIN_GROUPS = {USER: "haclient"}
+"""Those that differ from the name of the user."""
 STRANGER = "stranger"
 """Not in group haclient."""
-DAEMONS = ("pacemakerd", "pacemaker-based", "pacemaker-controld")
+SWITCHES = ("cluster", "second")
+"""The networks of the links of corosync, by number."""
+DAEMONS = ("corosync", "pacemakerd", "pacemaker-based", "pacemaker-controld")
 """Those that tests freeze."""
 EXPORTER = ("/opt/exporter/bin/python", "-m", "exporter")
 ENVIRONMENT = (
@@ -82,7 +86,8 @@ def is_init(pid: int) -> bool:
 
 def as_user(user: str) -> tuple[str, ...]:
     """Return the words before a command that root has a user run."""
-    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
+    group = MAIN_GROUPS.get(user, user)
+    return ("setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups")
 
 
 class Node:
@@ -92,11 +97,15 @@ class Node:
         """Args: where it stands; its number from 0 on."""
         self.name = NAMES[number]
         self.address = f"192.0.2.1{number}"
-        """In the cluster's network."""
+        """In the cluster's network: link 0 of corosync."""
+        self.second_address = f"203.0.113.1{number}"
+        """In the network of link 1."""
         self.seen = f"198.51.100.1{number}"
         """In that of Prometheus."""
         self._site = site
         self._port = f"port{number}"
+        self._cables = (self._port, f"{self._port}-second")
+        """The ends at the switches, by number of the link."""
         self._starter: subprocess.Popen[bytes] | None = None
         self._pid = 0
         self._button = threading.RLock()
@@ -138,6 +147,7 @@ class Node:
         self._pid = inside
         self._connect(self._port, "cluster", "eth0", self.address)
         self._connect(f"{self._port}-seen", "outside", "eth1", self.seen)
+        self._connect(self._cables[1], "second", "eth2", self.second_address)
         self.start("busybox", "syslogd", "-n", "-O", "/var/log/messages")
         self.start_exporter()
         (site.shared / "power" / "nodes" / self.name).write_text("on", encoding="ascii")
@@ -161,16 +171,30 @@ class Node:
             self._pid = 0
             # The kernel takes them with the node's network, but that may wait for packets which a
             # pulled cable keeps.
-            for port in (self._port, f"{self._port}-seen"):
+            for port in (*self._cables, f"{self._port}-seen"):
                 self._site.remove(port)
 
-    def unplug(self) -> None:
-        """Pull the cable to the rest of the cluster."""
-        self._site.ip("link", "set", self._port, "down")
+    def unplug(self, *links: int) -> None:
+        """Pull cables to the rest of the cluster: those of some links, or all."""
+        self._set_cables(links, "down")
 
-    def plug(self) -> None:
-        """Plug it in again."""
-        self._site.ip("link", "set", self._port, "up")
+    def plug(self, *links: int) -> None:
+        """Plug them in again."""
+        self._set_cables(links, "up")
+
+    def _set_cables(self, links: Sequence[int], state: str) -> None:
+        for link in links or range(len(self._cables)):
+            self._site.ip("link", "set", self._cables[link], state)
+
+    def lose_packets_to(self, other: "Node") -> None:
+        """Send what goes to another node on link 1 nowhere; what comes from there still arrives."""
+        nowhere = ("lladdr", "02:00:00:00:00:01", "nud", "permanent")
+        where = (other.second_address, "dev", "eth2")
+        self.run("ip", "neighbour", "replace", where[0], *nowhere, *where[1:])
+
+    def find_again(self, other: "Node") -> None:
+        """Undo lose_packets_to."""
+        self.run("ip", "neighbour", "delete", other.second_address, "dev", "eth2")
 
     # ---- programs on it
 
@@ -322,7 +346,7 @@ class Site:
         eventually(partial(is_init, self.pid))
         self.run("mount", "-t", "tmpfs", "-o", "mode=755,size=3g", "disks", str(self.state))
         self.ip("link", "set", "lo", "up")
-        for bridge in ("cluster", "outside"):
+        for bridge in (*SWITCHES, "outside"):
             self.ip("link", "add", bridge, "type", "bridge", "stp_state", "0")
         self.switch("up")
         self.ip("address", "add", f"{STATION}/24", "dev", "outside")
@@ -362,8 +386,9 @@ class Site:
         self.run("ip", *argv)
 
     def switch(self, state: str) -> None:
-        """Have the switch of the cluster's network up, or down: then each node is alone."""
-        self.ip("link", "set", "cluster", state)
+        """Have the switches of the cluster's links up, or down: then each node is alone."""
+        for bridge in SWITCHES:
+            self.ip("link", "set", bridge, state)
 
     def remove(self, link: str) -> None:
         """Remove an end of a cable, if it is still there, and with it the other end."""
@@ -443,7 +468,7 @@ class Cluster:
         (shared / "hosts").write_text(f"127.0.0.1 localhost\n{hosts}", encoding="ascii")
         members = "".join(
             f"\tnode {{\n\t\tname: {node.name}\n\t\tnodeid: {number}\n"
-            f"\t\tring0_addr: {node.address}\n\t}}\n"
+            f"\t\tring0_addr: {node.address}\n\t\tring1_addr: {node.second_address}\n\t}}\n"
             for number, node in enumerate(self.nodes, 1)
         )
         text = (FILES / "corosync.conf").read_text(encoding="ascii")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.live.cluster import NAMES, Cluster, Node
-from tests.live.test_states import DEGRADED, GALERA, OUTCOME, others
+from tests.live.test_states import DEGRADED, GALERA, NO_MARGIN, OUTCOME, others
 from tests.live.watch import BUNDLES, Watch, of_all
 from tests.support.harness.programs import eventually
 from tests.support.oracle.agreement import Labels
@@ -116,7 +116,7 @@ def test_rolling_restart_pages_nobody(cluster: Cluster, watch: Watch) -> None:
         cluster.settle()
         watch.agree()
         # Each may take longer than alerts wait here.
-        watch.tolerated |= {*DEGRADED, GALERA, f"PacemakerNodeOffline {node}"}
+        watch.tolerated |= {*DEGRADED, GALERA, NO_MARGIN, f"PacemakerNodeOffline {node}"}
         watch.tolerated |= {f"PacemakerNotRunning {node} not_connected"}
         watch.tolerated |= {f"PacemakerSnapshotOld {node}", f"PacemakerNodeShutdownStuck {node}"}
     watch.healthy()

@@ -131,6 +131,8 @@ def test_node_in_standby_is_reported(cluster: Cluster, watch: Watch) -> None:
 
 DEGRADED = of_all("PacemakerBundleDegraded")
 GALERA = "PacemakerBundlePromotedMissing galera-bundle"
+NO_MARGIN = "CorosyncQuorumWithoutMargin"
+"""Two of three votes are left."""
 
 
 def test_cleanly_stopped_node_is_reported_as_offline(cluster: Cluster, watch: Watch) -> None:
@@ -147,6 +149,7 @@ def test_cleanly_stopped_node_is_reported_as_offline(cluster: Cluster, watch: Wa
         *DEGRADED,
         "PacemakerNodeOffline controller-2",
         "PacemakerNotRunning controller-2 not_connected",
+        NO_MARGIN,
     }
     watch.firing(DEGRADED, frozenset(told), "PacemakerSnapshotOld controller-2")
     watch.notified(frozenset(told))
@@ -173,6 +176,7 @@ def alerts_of_loss(node: Node) -> tuple[frozenset[str], frozenset[str]]:
         f"PacemakerNodeUnclean {node}",
         f"PacemakerFencingPending {node}",
         f"PacemakerExporterDown {node}",
+        NO_MARGIN,
     }
     return frozenset(told), frozenset({f"PacemakerNodeOffline {node}"})
 
@@ -200,7 +204,12 @@ def test_node_without_power_is_reported_as_unclean(cluster: Cluster, watch: Watc
     cluster.settle()
     watch.agree(*left)
     assert watch.page(left[0])["fencing_actions"] == {("controller-2", "reboot", "success"): 1}
-    off = {*DEGRADED, "PacemakerNodeOffline controller-2", "PacemakerExporterDown controller-2"}
+    off = {
+        *DEGRADED,
+        "PacemakerNodeOffline controller-2",
+        "PacemakerExporterDown controller-2",
+        NO_MARGIN,
+    }
     watch.firing(frozenset(off))
     watch.notified(frozenset(off))
     node.start_cluster()
