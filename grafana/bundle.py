@@ -11,6 +11,7 @@ from grafana.parts import (
     CHOSEN,
     CURRENT,
     GIVES_UP,
+    OURS,
     Column,
     Word,
     alerts,
@@ -448,7 +449,7 @@ def build() -> board.Dashboard:
             "Alerts",
             began(
                 "alertname, severity, bundle, bundle_replica",
-                f'ALERTS{{alertname=~"Pacemaker.*", alertstate="firing", {HERE}}}',
+                f'ALERTS{{alertname=~"{OURS}", alertstate="firing", {HERE}}}',
             ),
             palette.TRANSITION,
             "{{alertname}}",

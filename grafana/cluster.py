@@ -20,6 +20,7 @@ from grafana.parts import (
     DEGRADED,
     GIVES_UP,
     MORE,
+    OURS,
     SEVERITIES,
     YES_IS_GOOD,
     YES_IS_NEWS,
@@ -67,7 +68,7 @@ _NODE_WORDS: Sequence[Word] = tuple(
 _VIEWS: tuple[Word, ...] = (
     (0, "exporter does not answer", palette.FAILED),
     (1, "poll fails", palette.FAILED),
-    (2, "no quorum or no DC", palette.TRANSITION),
+    (2, "no quorum, no DC, or corosync silent", palette.TRANSITION),
     (3, "trusted", palette.STARTED),
     (4, "trusted, the DC", palette.PROMOTED),
 )
@@ -159,8 +160,8 @@ def _tiles() -> list[stat.Panel]:
         ),
         counts(
             "Trusted views",
-            "Exporters whose node has quorum and a DC and whose last poll succeeded, of all"
-            " exporters.",
+            "Exporters whose node has quorum and a DC, whose last poll succeeded, and where"
+            " corosync answers, of all exporters.",
             size,
             have=_of("view_trusted:sum"),
             want=_of("exporters:count"),
@@ -370,12 +371,72 @@ def _problems_by_severity() -> timeseries.Panel:
 def _views() -> statetimeline.Panel:
     return timeline(
         "View of each exporter",
-        "A view without quorum or DC, or with failing polls, does not count. Of the trusted views,"
-        " the view of the DC counts.",
+        "A view without quorum or DC, with failing polls, or where corosync does not answer does"
+        " not count. Of the trusted views, the view of the DC counts.",
         (12, 7),
         query(f"max by (instance) ({VIEW})", "{{instance}}"),
         mapped=_VIEWS,
         empty="No exporter was scraped in this time range",
+    )
+
+
+_MOST_LINKS = 12
+
+
+def _links() -> statetimeline.Panel:
+    connected = f"""
+      label_join(
+        max by (instance, peer, link) (corosync_link_connected{{{HERE}}}),
+        "what", " ", "instance", "peer", "link"
+      )
+    """
+    labelled = f"""
+      max by (what) (
+        label_replace({connected}, "what", "$1 to $2, link $3", "what", "(\\S*) (\\S*) (\\S*)")
+      )
+    """
+    # Those that were down come first.
+    ranked = f"(1 - min_over_time(({labelled})[$__range:1m] @ end()))"
+    return timeline(
+        "Links of corosync",
+        "Whether corosync on each node has a connection to each other node, by link. If all links"
+        " to a node are down, the node is off or cut off; if one is, the cluster has lost redundancy."
+        f" Shows at most {_MOST_LINKS} links; those that were down in this time range come first.",
+        (12, 7),
+        query(f"{labelled} and on (what) topk({_MOST_LINKS}, {ranked})", "{{what}}"),
+        mapped=[(0, "down", palette.FAILED), (1, "up", palette.STARTED)],
+        empty="No links: corosync 3 with knet has some, if the exporter may ask it",
+    )
+
+
+def _votes() -> timeseries.Panel:
+    def votes(name: str) -> str:
+        return f"max(corosync_votes_{name}{{{HERE}}} {CHOSEN})"
+
+    return graph(
+        "Votes",
+        "Votes that are present in the partition that counts, those of the quorum device included,"
+        " and how many are needed for quorum and expected in all.",
+        (6, 7),
+        query(votes("present"), "present", "A"),
+        query(votes("needed"), "needed", "B"),
+        query(votes("expected"), "expected", "C"),
+        stepped=True,
+        lines={"A": palette.STARTED, "C": palette.STOPPED},
+        limits={"B": palette.FAILED},
+    )
+
+
+def _latencies() -> timeseries.Panel:
+    return graph(
+        "Latency of corosync's links",
+        "Average round trip on each link, of the slowest pair of nodes. Corosync averages over"
+        " about 20 minutes: the graph shows lasting changes, and never a spike.",
+        (6, 7),
+        query(
+            f"max by (link) (corosync_link_latency_average_seconds{{{HERE}}})", "link {{link}}", "A"
+        ),
+        unit="s",
     )
 
 
@@ -864,7 +925,7 @@ def build() -> board.Dashboard:
                 "alertname, bundle, node, resource",
                 f"""
                   ALERTS{{
-                    alertname=~"Pacemaker.*", alertstate="firing", severity="critical", {HERE}
+                    alertname=~"{OURS}", alertstate="firing", severity="critical", {HERE}
                   }}
                 """,
             ),
@@ -888,6 +949,9 @@ def build() -> board.Dashboard:
         _resources(),
         _views(),
         _windows(),
+        _links(),
+        _votes(),
+        _latencies(),
         _side_by_side(),
         _replicas_by_view(),
         _clones(),

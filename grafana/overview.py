@@ -20,6 +20,7 @@ from grafana.parts import (
     GOOD_AT_ZERO,
     NODE_LOST,
     NOT_SEEN,
+    OURS,
     OVERVIEW,
     REDUCED,
     WARN_ABOVE_ZERO,
@@ -336,7 +337,7 @@ def _trouble(state: str) -> str:
 
 
 def _firing(severity: str) -> str:
-    which = f'alertname=~"Pacemaker.*", alertstate="firing", severity="{severity}", {HERE}'
+    which = f'alertname=~"{OURS}", alertstate="firing", severity="{severity}", {HERE}'
     return f"count(ALERTS{{{which}}}) or vector(0)"
 
 

@@ -21,6 +21,8 @@ from grafana import palette
 SOURCE = options.DataSourceRef(type_val="prometheus", uid="${datasource}")
 CHOSEN = "and on (cluster, instance) instance:pacemaker_view:chosen"
 """Restricts a query to the view that counts."""
+OURS = "(Pacemaker|Corosync|Sbd).*"
+"""Names of our alerts."""
 TAG = "pacemaker"
 OVERVIEW, BUNDLE, CLUSTER, EXPORTER = (
     f"pacemaker-{name}" for name in ("overview", "bundle", "cluster", "exporter")
@@ -481,9 +483,9 @@ def firing(matchers: str) -> str:
         label_replace(label_join(
           max by (cluster, alertname, severity, bundle, bundle_replica, node, resource, target,
               instance) (
-            time() - ALERTS_FOR_STATE{{alertname=~"Pacemaker.*", {matchers}}}
+            time() - ALERTS_FOR_STATE{{alertname=~"{OURS}", {matchers}}}
             and ignoring (alertstate)
-            ALERTS{{alertname=~"Pacemaker.*", alertstate="firing", {matchers}}}
+            ALERTS{{alertname=~"{OURS}", alertstate="firing", {matchers}}}
           ),
           "what", " ", "bundle", "bundle_replica", "node", "resource", "target", "instance"
         ), "what", "the cluster", "what", " *")
@@ -519,7 +521,7 @@ def alerts(size: tuple[int, int], matchers: str, *, cluster: bool = False) -> ta
       )
     """
     rank = " or ".join(
-        f'ALERTS{{alertname=~"Pacemaker.*", {matchers}, severity="{severity}"}} * {rank}'
+        f'ALERTS{{alertname=~"{OURS}", {matchers}, severity="{severity}"}} * {rank}'
         for rank, severity, _ in SEVERITIES
     )
     every = f"({one_by_one} or {together})"

@@ -40,15 +40,19 @@ SECTIONS = (
     ),
     (
         "Corosync",
-        "As the exporter's node sees it, for every node of the cluster. Left out with"
-        " `--no-collector.corosync`, and absent while corosync does not answer; then there is only"
-        " `corosync_up`, or nothing if the exporter may not ask.",
+        (
+            "As the exporter's node sees it, for every node of the cluster. Left out with"
+            " `--no-collector.corosync`, and absent while corosync does not answer; then there is"
+            " only `corosync_up`, or nothing if the exporter may not ask."
+        ),
         ("corosync_",),
     ),
     (
         "Links of corosync",
-        "One series per link to another node. Only with the transport knet, the default of corosync"
-        " 3; corosync 2 has rings.",
+        (
+            "One series per link to another node. Only with the transport knet, the default of"
+            " corosync 3; corosync 2 has rings."
+        ),
         ("corosync_link_", "corosync_ring_"),
     ),
     (
