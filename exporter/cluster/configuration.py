@@ -108,6 +108,10 @@ class Configuration:
     locations: Locations = field(default_factory=Locations)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The resources that a tag or a template stands for in a constraint."""
+    watchdog: bool | None = None
+    """have-watchdog: Pacemaker found SBD running. None if the CIB does not have it."""
+    watchdog_timeout: float | None = None
+    """Seconds of stonith-watchdog-timeout; -1 if Pacemaker is to calculate it, None if not set."""
 
     def named(self, name: str) -> Iterator[str]:
         """Yield the resources that a name in a constraint stands for."""

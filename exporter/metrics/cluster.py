@@ -15,6 +15,12 @@ MAINTENANCE = CLUSTER.for_part(lambda judgement: judgement.observation.in_mainte
 CONFIGURATION_CURRENT = CLUSTER.for_part(
     lambda judgement: judgement.observation.configuration_current
 )
+WATCHDOG = CLUSTER.for_part(
+    lambda judgement: (
+        judgement.observation.configuration_or_empty.watchdog,
+        judgement.observation.configuration_or_empty.watchdog_timeout,
+    )
+)
 PROBLEMS = CLUSTER.for_part(lambda judgement: judgement.problems)
 SUMMARY_NAME = CLUSTER.for_part(
     lambda judgement: (
@@ -96,6 +102,18 @@ _cluster_gauge(
     "pacemaker_cluster_fencing_enabled",
     "1 when fencing is enabled (stonith-enabled).",
     lambda cluster: cluster.fencing_enabled,
+)
+WATCHDOG.value(
+    "pacemaker_cluster_watchdog",
+    "1 when Pacemaker found SBD running (have-watchdog, which the DC writes to the CIB). Absent"
+    " when the CIB does not have it.",
+    lambda watchdog: watchdog[0],
+)
+WATCHDOG.value(
+    "pacemaker_cluster_stonith_watchdog_timeout_seconds",
+    "Configured stonith-watchdog-timeout; -1 when Pacemaker calculates it. Absent when it is not"
+    " set.",
+    lambda watchdog: watchdog[1],
 )
 _cluster_gauge(
     "pacemaker_cluster_symmetric",

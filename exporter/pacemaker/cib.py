@@ -29,12 +29,15 @@ from exporter.pacemaker.xml import (
     required,
     to_flag,
     to_score,
+    to_seconds,
     where,
 )
 
 REQUEST = ("--query", "--local", "--scope=configuration")
 # Without the status, the largest part of a CIB: 88 MB with 300 bundles of 8 on 32 nodes.
 _BOOTSTRAP = "cib-bootstrap-options"
+AUTOMATIC = -1.0
+"""Value of stonith-watchdog-timeout if Pacemaker calculates it from SBD_WATCHDOG_TIMEOUT."""
 
 
 class UnknownBundleError(LookupError):
@@ -112,6 +115,8 @@ def parse(data: bytes) -> Configuration:
         ticket_dependencies=read_ticket_dependencies(configuration),
         locations=read_locations(configuration, symmetric=symmetric, cluster_name=cluster_name),
         aliases={**found.templates, **read_tags(configuration)},
+        watchdog=to_flag(_property(configuration, "have-watchdog")),
+        watchdog_timeout=_watchdog_timeout(configuration),
     )
 
 
@@ -163,6 +168,17 @@ def _property(configuration: etree._Element, name: str) -> str:
             if pair.get("name") == name:
                 return pair.get("value", "")
     return ""
+
+
+def _watchdog_timeout(configuration: etree._Element) -> float | None:
+    # Newer versions of Pacemaker prefer the first name.
+    names = ("fencing-watchdog-timeout", "stonith-watchdog-timeout")
+    text = next(filter(None, (_property(configuration, name) for name in names)), "")
+    if not text:
+        return None
+    seconds = to_seconds(text)
+    # Pacemaker calculates the timeout itself if it cannot parse the value.
+    return AUTOMATIC if seconds is None else seconds
 
 
 def _preferences(configuration: etree._Element) -> Iterator[Ban]:

@@ -16,6 +16,17 @@ from exporter.cluster.outcome import Failure, Outcome, out_of_memory
 # Prometheus rejects a page that has one.
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_TIME = re.compile(
+    r"\s*(?P<number>\d{1,18})[\d.]*\s*(?P<unit>ms|us|s|m|h|\Z)", re.ASCII | re.IGNORECASE
+)
+_MICROSECONDS = {
+    "us": 1,
+    "ms": 1000,
+    "s": 1_000_000,
+    "": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+}
 _SCORES: dict[str | None, int] = {
     "INFINITY": INFINITY,
     "+INFINITY": INFINITY,
@@ -224,6 +235,17 @@ def to_number(text: str) -> float | None:
         return score
     number = float(text) if _DECIMAL.fullmatch(text) else math.nan
     return number if math.isfinite(number) else None
+
+
+def to_seconds(text: str) -> float | None:
+    """Parse a time as Pacemaker does: a number, its decimals ignored, and perhaps a unit.
+
+    Only the beginning of a unit counts. Return None for anything else, negative numbers included.
+    """
+    found = _TIME.match(text)
+    if not found:
+        return None
+    return int(found["number"]) * _MICROSECONDS[found["unit"].lower()] // 1000 / 1000
 
 
 def where(element: etree._Element) -> str:

@@ -55,6 +55,57 @@ def test_bootstrap_options_name_the_cluster() -> None:
     assert cib.parse(configuration("")).cluster_name == ""
 
 
+def crm_config(**properties: str) -> bytes:
+    pairs = "".join(
+        f'<nvpair name="{name.replace("_", "-")}" value="{value}"/>'
+        for name, value in properties.items()
+    )
+    properties_set = f'<cluster_property_set id="cib-bootstrap-options">{pairs}'
+    return configuration(f"<crm_config>{properties_set}</cluster_property_set></crm_config>")
+
+
+@pytest.mark.parametrize(
+    ("properties", "found"),
+    [({}, None), ({"have_watchdog": "true"}, True), ({"have_watchdog": "false"}, False)],
+)
+def test_watchdog_is_read(properties: dict[str, str], found: bool | None) -> None:
+    assert cib.parse(crm_config(**properties)).watchdog is found
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10", 10),
+        ("0", 0),
+        ("10s", 10),
+        (" 10 sec ", 10),
+        ("5min", 300),
+        ("5M", 300),
+        ("10000ms", 10),
+        ("1500msec", 1.5),
+        ("2h", 7200),
+        ("1hr", 3600),
+        ("2500000us", 2.5),
+        ("500us", 0),
+        ("1.9s", 1),
+        ("9" * 5000, float(10**18 - 1)),
+        # Not a time to Pacemaker, which then calculates the timeout.
+        *((text, -1) for text in ("-1", "-10s", "true", "auto", ".5", "10x", "PT10S")),
+    ],
+)
+def test_watchdog_timeout_is_read_as_pacemaker_reads_it(text: str, seconds: float) -> None:
+    """See crm_get_msec in lib/common/strings.c of Pacemaker 2.1 and 3.0."""
+    for name in ("stonith_watchdog_timeout", "fencing_watchdog_timeout"):
+        assert cib.parse(crm_config(**{name: text})).watchdog_timeout == seconds
+
+
+def test_watchdog_timeout_that_is_not_set_is_unknown() -> None:
+    assert cib.parse(crm_config()).watchdog_timeout is None
+    assert cib.parse(crm_config(stonith_watchdog_timeout="")).watchdog_timeout is None
+    both = crm_config(stonith_watchdog_timeout="20", fencing_watchdog_timeout="10")
+    assert cib.parse(both).watchdog_timeout == 10
+
+
 @pytest.mark.parametrize(
     ("data", "outcome", "words"),
     [
