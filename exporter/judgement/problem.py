@@ -64,6 +64,8 @@ class Kind(StrEnum):
     CONFIGURATION_NOT_CURRENT = "configuration_not_current"
     MIXED_VERSIONS = "mixed_versions"
     TICKET_NOT_GRANTED = "ticket_not_granted"
+    SBD_WATCHDOG_MISSING = "sbd_watchdog_missing"
+    SBD_DAEMON_DOWN = "sbd_daemon_down"
 
     NODE_UNCLEAN = "node_unclean"
     NODE_OFFLINE = "node_offline"
@@ -122,6 +124,7 @@ _SAYS = {
     Kind.TICKET_NOT_GRANTED: "{is} not granted to this site",
     Kind.COROSYNC_LINK_DOWN: "{has} a link of corosync that is down",
     Kind.COROSYNC_ALL_LINKS_DOWN: "{has} no link of corosync that is up",
+    Kind.SBD_DAEMON_DOWN: "{has} no running SBD daemon",
     Kind.NODE_UNCLEAN: "{is} unclean",
     Kind.NODE_OFFLINE: "{is} offline",
     Kind.REMOTE_NODE_UNCLEAN: "{is} unclean",

@@ -12,6 +12,7 @@ from exporter.judgement import (
     corosync_problems,
     node_problems,
     resource_problems,
+    sbd_problems,
 )
 from exporter.judgement.facts import Facts
 from exporter.judgement.problem import Problem, Severity, grouped
@@ -27,6 +28,7 @@ def find_problems(facts: Facts) -> tuple[Problem, ...]:
             node_problems.find,
             bundle_problems.find,
             resource_problems.find,
+            sbd_problems.find,
         )
         for finding in find(facts)
     )

@@ -203,6 +203,7 @@ def test_every_kind_has_a_predicate_or_is_about_the_cluster() -> None:
         Kind.FENCING_HISTORY_UNREAD,
         Kind.CONFIGURATION_NOT_CURRENT,
         Kind.MIXED_VERSIONS,
+        Kind.SBD_WATCHDOG_MISSING,
     }
     assert set(_SAYS) == set(Kind) - whole_sentences
     for kind in Kind:
