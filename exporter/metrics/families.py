@@ -15,6 +15,7 @@ from exporter.metrics.fencing import FENCING_HISTORY
 from exporter.metrics.nodes import NODES
 from exporter.metrics.replicas import REPLICAS
 from exporter.metrics.resources import RESOURCES
+from exporter.metrics.sbd import SBD
 
 FAMILIES: tuple[Family[Judgement], ...] = combine(
     BUNDLES,
@@ -26,6 +27,7 @@ FAMILIES: tuple[Family[Judgement], ...] = combine(
     FENCING_HISTORY,
     CONSTRAINTS,
     NODE_ATTRIBUTES,
+    SBD,
 )
 """Rendered at the polls that bring a change; withdrawn with the observation."""
 

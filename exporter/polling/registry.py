@@ -7,9 +7,11 @@ from typing import Any
 from exporter.cluster.observation import Observation
 from exporter.judgement.judge import Judgement
 from exporter.metrics.declaration import Family
+from exporter.report import sbd
 from exporter.report.tables import Table
 from exporter.sources.configuration import ConfigurationSource
 from exporter.sources.local_node import LocalNodeSource
+from exporter.sources.sbd import SbdSource
 from exporter.sources.source import Source
 from exporter.sources.status import StatusSource
 from exporter.sources.tickets import TicketSource
@@ -39,5 +41,6 @@ REGISTRY: tuple[Registration, ...] = (
     Registration(ConfigurationSource, with_saved_output=False),
     Registration(TicketSource, with_saved_output=False),
     Registration(LocalNodeSource),
+    Registration(SbdSource, tables=sbd.tables, with_saved_output=False),
 )
 """The sources in the order in which they run. To add a source, add a line."""

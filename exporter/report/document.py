@@ -16,6 +16,7 @@ from exporter.cluster.model import (
     Snapshot,
 )
 from exporter.cluster.observation import Observation
+from exporter.cluster.sbd import Sbd
 from exporter.judgement import conditions
 from exporter.judgement.bundles import BundleJudgement
 from exporter.judgement.clones import CloneJudgement
@@ -48,6 +49,9 @@ def document(judgement: Judgement) -> dict[str, Any]:
         links: to each peer: peer, link, connected, latency_average_seconds
         rings: of corosync 2
         last_pause: null if corosync was always scheduled in time
+    cluster: name (null without the CIB), the fields of crm_mon's summary, and
+        watchdog: Pacemaker found SBD running; null if unknown
+        stonith_watchdog_timeout: seconds, -1 if Pacemaker calculates it, null if not set
     nodes: guest nodes included, each with the fields that crm_mon prints, and
         state: the first that holds of unclean, offline, pending, maintenance, standby, online
         out_of_service: because somebody asked
@@ -77,6 +81,8 @@ def document(judgement: Judgement) -> dict[str, Any]:
     failed_actions, fencing (null without a history from the fencer), tickets
     bans: all negative location constraints, and positive ones left by a move (cli-prefer-); null
         without the CIB, unless a saved answer has some
+    sbd: on this node: devices (paths in SBD_DEVICE, null without a configuration) and running; null
+        where SBD is not installed, its files cannot be read, or the commands run elsewhere
     problems: the most severe first, then services before nodes before the rest; each with
         kind: see METRICS.md, pacemaker_problems
         severity: critical, warning or info
@@ -97,6 +103,8 @@ def document(judgement: Judgement) -> dict[str, Any]:
         "cluster": {
             "name": configuration.cluster_name if configuration else None,
             **_fields(snapshot.cluster),
+            "watchdog": configuration.watchdog if configuration else None,
+            "stonith_watchdog_timeout": configuration.watchdog_timeout if configuration else None,
         },
         "corosync": _corosync_document(observation),
         "nodes": [_node_document(node, snapshot, said) for node in judgement.nodes],
@@ -108,6 +116,7 @@ def document(judgement: Judgement) -> dict[str, Any]:
         "fencing": None if snapshot.fencing is None else list(map(_fields, snapshot.fencing)),
         "bans": None if judgement.bans is None else list(map(_ban_document, judgement.bans)),
         "tickets": list(map(_fields, observation.tickets)),
+        "sbd": _sbd_document(observation.fact(Sbd)),
         "problems": list(map(_problem_document, judgement.problems)),
     }
 
@@ -311,6 +320,10 @@ def _replica_document(replica: Replica) -> dict[str, Any]:
 
 def _resource_document(resource: Resource) -> dict[str, Any]:
     return {**_fields(resource), "nodes": [node.name for node in resource.nodes]}
+
+
+def _sbd_document(sbd: Sbd | None) -> dict[str, Any] | None:
+    return None if sbd is None or sbd.running is None else _fields(sbd)
 
 
 def _with_replica(entry: ResourceHistory | FailedAction, snapshot: Snapshot) -> dict[str, Any]:

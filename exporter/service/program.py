@@ -19,6 +19,7 @@ from exporter import __revision__, __version__
 from exporter.cli import flags
 from exporter.cli.flags import CheckSettings, CommandSettings, Settings, ShowSettings
 from exporter.cli.output import CannotWriteError, write_out
+from exporter.cluster.observation import Origin
 from exporter.cluster.outcome import Stopped, WebConfigError, out_of_memory
 from exporter.metrics.declaration import Kind
 from exporter.metrics.exporter import EXPORTER, Identity
@@ -33,6 +34,7 @@ from exporter.runtime import logs
 from exporter.runtime.clock import SystemClock
 from exporter.runtime.memory import use_one_arena
 from exporter.runtime.threads import NoThreadError, Relay
+from exporter.sbd.files import SbdFiles
 from exporter.service.watchdog import Watchdog
 from exporter.sources.tools import SourceContext, Tools
 from exporter.web import activation
@@ -272,7 +274,14 @@ def _tools(settings: CommandSettings, clock: SystemClock, stop: threading.Event)
         crm_node=settings.crm_node_path,
         corosync_cmapctl=settings.corosync_cmapctl_path,
         corosync_quorumtool=settings.corosync_quorumtool_path,
+        sbd_files=_sbd_files(settings),
     )
+
+
+def _sbd_files(settings: CommandSettings) -> SbdFiles | None:
+    """Return the files of SBD; None if the commands do not run on this machine, or may not."""
+    here = settings.origin is Origin.CLUSTER and not settings.command_prefix
+    return SbdFiles() if here else None
 
 
 def _commands(settings: CommandSettings, clock: SystemClock, stop: threading.Event) -> Commands:

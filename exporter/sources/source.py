@@ -27,7 +27,7 @@ class _Read:
 
 
 class Source(ABC, Generic[Answer, Fact]):
-    """Runs one command and adds what it learns, the fact, to an observation.
+    """Runs one command, or reads files, and adds what it learns, the fact, to an observation.
 
     A subclass defines when the command is due, how to run it, how to parse the answer, and where
     the fact goes. This class handles outcomes, durations and log lines.

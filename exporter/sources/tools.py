@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from exporter.cluster.selection import Selection
 from exporter.pacemaker.runner import Commands
 from exporter.runtime.clock import Clock
+from exporter.sbd.files import SbdFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Tools:
     corosync_quorumtool: str = "corosync-quorumtool"
     corosync: Commands | None = None
     """Runs the commands of corosync; None if the other runner does."""
+    sbd_files: SbdFiles | None = None
+    """None where this machine's files may not be those of the cluster node."""
 
 
 @dataclass(frozen=True, slots=True)

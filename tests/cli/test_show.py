@@ -44,6 +44,7 @@ from exporter.cluster.model import (
 )
 from exporter.cluster.observation import Observation, Origin
 from exporter.cluster.outcome import Failure, Outcome, Stopped
+from exporter.cluster.sbd import Sbd
 from exporter.judgement.judge import judge
 from exporter.pacemaker import cib, crm_mon
 from exporter.pacemaker.cib import UnknownBundleError
@@ -244,14 +245,15 @@ KEYS: Mapping[str, set[str]] = {
     "": {
         "source", "taken_at", "local_node", "trusted", "configuration_current", "cluster", "nodes",
         "bundles", "resources", "clones", "history", "failed_actions", "fencing", "bans", "tickets",
-        "problems",
+        "sbd", "problems",
     },
     "cluster": {
         "name", "pacemaker_version", "api_version", "stack", "dc_elected", "dc_name", "quorate",
         "mixed_version", "last_change", "last_change_time", "last_change_user",
         "last_change_client", "last_change_origin", "nodes_configured",
         "resources_configured", "resources_disabled", "resources_blocked", "fencing_enabled",
-        "symmetric", "maintenance_mode", "stop_all_resources",
+        "symmetric", "maintenance_mode", "stop_all_resources", "watchdog",
+        "stonith_watchdog_timeout",
     },
     "nodes": {
         "name", "id", "type", "online", "standby", "standby_onfail", "maintenance", "pending",
@@ -286,6 +288,7 @@ KEYS: Mapping[str, set[str]] = {
     "fencing": {"target", "action", "status", "completed", "origin", "reason"},
     "bans": {"constraint", "resource", "node", "score", "promoted_only", "by_command"},
     "tickets": {"id", "granted", "standby"},
+    "sbd": {"devices", "running"},
     "problems": {
         "kind", "severity", "subjects", "cause", "sentence", "texts", "commands",
     },
@@ -321,7 +324,8 @@ CONFIGURATION = Configuration(
 def test_json_has_the_keys_that_scripts_rely_on() -> None:
     seen = odd()
     read = replace(CONFIGURATION, preferences=seen.bans)
-    told = document(judge(Observation(seen, read, taken=0.0)))
+    facts = {Sbd: Sbd((ODD,), running=True)}
+    told = document(judge(Observation(seen, read, taken=0.0, facts=facts)))
     assert keys(told, "", {}) == KEYS
     assert told["taken_at"] == "1970-01-01T00:00:00Z"
     assert told["history"][0]["last_failure"] == "1970-01-01T00:00:00Z"
