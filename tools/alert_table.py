@@ -30,6 +30,7 @@ firing for as long as that lasts.
 WAITS = (
     r"time\(\) - \S+ >= (\d+)",
     r"min_over_time\([^()]*\[(\w+)\]\) == 1",
+    r"max_over_time\([^()]*\[(\w+)\]\) == 0",
     r"unless on \(cluster\) last_over_time\(\S+\[(\w+)\]\)",
 )
 """How expressions say that a condition must have held for some time."""

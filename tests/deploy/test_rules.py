@@ -389,10 +389,12 @@ def test_only_exporter_alerts_have_an_instance(name: str) -> None:
 def test_alert_about_a_cluster_uses_the_view_that_counts(alert: str) -> None:
     used = metrics(ALERTS[alert]["expr"])
     about_the_cluster = {family.name for family in FAMILIES} & used
-    if about_the_cluster - OF_ANY_VIEW and alert != "PacemakerSplitView":
+    if about_the_cluster - OF_ANY_VIEW and alert not in {"PacemakerSplitView", *OF_ITS_OWN_NODE}:
         assert "instance:pacemaker_view:chosen" in used
 
 
+OF_ITS_OWN_NODE = {"PacemakerSbdDaemonDown"}
+"""Alerts on problems that each exporter only knows of its own node."""
 OF_ANY_VIEW = {
     "pacemaker_local_node_info",
     "pacemaker_cluster_info",
@@ -401,6 +403,7 @@ OF_ANY_VIEW = {
     "pacemaker_configuration_current",
     "pacemaker_bundle_configured",
     "pacemaker_fencing_history_missing",
+    "sbd_running",
     # Counters of each exporter, which an alert compares with their own past.
     "pacemaker_bundle_role_changes_total",
     "pacemaker_bundle_promotions_total",

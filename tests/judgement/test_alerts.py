@@ -24,6 +24,8 @@ ALERTS_OF: Mapping[Kind, tuple[str, ...] | str] = {
     Kind.CONFIGURATION_NOT_CURRENT: ("CIBUnread",),
     Kind.MIXED_VERSIONS: ("MixedVersions",),
     Kind.TICKET_NOT_GRANTED: ("TicketLost",),
+    Kind.SBD_WATCHDOG_MISSING: ("SbdWatchdogMissing",),
+    Kind.SBD_DAEMON_DOWN: ("SbdDaemonDown",),
     Kind.NODE_UNCLEAN: ("NodeUnclean",),
     Kind.NODE_OFFLINE: ("NodeOffline",),
     Kind.REMOTE_NODE_UNCLEAN: ("RemoteNodesUnclean", "ManyRemoteNodesLost"),

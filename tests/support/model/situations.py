@@ -14,6 +14,7 @@ from typing import Any
 from exporter.cluster.configuration import BundleConfiguration, Configuration
 from exporter.cluster.model import FencingEvent
 from exporter.cluster.observation import Observation
+from exporter.cluster.sbd import Sbd
 from tests.support.harness import see
 from tests.support.model.cib import (
     INFINITY,
@@ -634,6 +635,18 @@ def _configuration(seen: Observation) -> Configuration:
     return seen.configuration
 
 
+def _watchdog(seen: Observation, timeout: str, *, found: bool) -> Observation:
+    """stonith-watchdog-timeout is set, and the DC found SBD running or not."""
+    changed = replace(_configuration(seen), watchdog=found, watchdog_timeout=float(timeout))
+    return replace(seen, configuration=changed)
+
+
+def _sbd(seen: Observation, devices: str, *, running: bool) -> Observation:
+    """SBD is installed on the node, with so many devices."""
+    found = tuple(f"/dev/sbd{number}" for number in range(int(devices)))
+    return replace(seen, facts={**seen.facts, Sbd: Sbd(found, running)})
+
+
 EDITS: Mapping[str, Callable[..., Observation]] = {
     "no CIB": _no_cib,
     "old CIB": _old_cib,
@@ -649,6 +662,10 @@ EDITS: Mapping[str, Callable[..., Observation]] = {
     "cluster name": _cluster_name,
     "bundle name": _named,
     "configured too": _configured_too,
+    "watchdog": partial(_watchdog, found=True),
+    "no watchdog": partial(_watchdog, found=False),
+    "SBD": partial(_sbd, running=True),
+    "dead SBD": partial(_sbd, running=False),
 }
 
 
