@@ -34,6 +34,11 @@ SECTIONS = (
     ),
     ("Fencing", "Left out with `--no-collector.fencing`.", ("pacemaker_fencing_",)),
     (
+        "SBD",
+        "SBD on this node. Devices are not opened (see SECURITY.md).",
+        ("sbd_",),
+    ),
+    (
         "Constraints and tickets",
         "Left out with `--no-collector.bans` and `--no-collector.tickets`.",
         ("pacemaker_location_", "pacemaker_ticket_"),
