@@ -324,7 +324,7 @@ CONFIGURATION = Configuration(
 def test_json_has_the_keys_that_scripts_rely_on() -> None:
     seen = odd()
     read = replace(CONFIGURATION, preferences=seen.bans)
-    facts = {Sbd: Sbd((ODD,), running=True)}
+    facts: Mapping[type, object] = {Sbd: Sbd((ODD,), running=True)}
     told = document(judge(Observation(seen, read, taken=0.0, facts=facts)))
     assert keys(told, "", {}) == KEYS
     assert told["taken_at"] == "1970-01-01T00:00:00Z"
