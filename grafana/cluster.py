@@ -400,7 +400,8 @@ def _links() -> statetimeline.Panel:
     return timeline(
         "Links of corosync",
         "Whether corosync on each node has a connection to each other node, by link. If all links"
-        " to a node are down, the node is off or cut off; if one is, the cluster has lost redundancy."
+        " to a node are down, the node is off or cut off; if one is, the cluster has lost"
+        " redundancy."
         f" Shows at most {_MOST_LINKS} links; those that were down in this time range come first.",
         (12, 7),
         query(f"{labelled} and on (what) topk({_MOST_LINKS}, {ranked})", "{{what}}"),

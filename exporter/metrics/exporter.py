@@ -81,10 +81,8 @@ def build_info(status: ExporterStatus) -> Iterator[Sample]:
     "pacemaker_exporter_source_reads_total",
     "Reads of a source, by outcome. Source corosync is corosync-cmapctl and corosync-quorumtool,"
     " read at every poll; status is crm_mon, read after it; configuration is cibadmin; tickets is"
-    " cibadmin, read at every poll if a constraint names one; local_node is crm_node.",
-    "Reads of a source, by outcome. Source status is crm_mon, read at every poll; configuration is"
-    " cibadmin; tickets is cibadmin, read at every poll if a constraint names one; local_node is"
-    " crm_node; sbd is the files of SBD on this node, read at every poll.",
+    " cibadmin, read at every poll if a constraint names one; local_node is crm_node; sbd is the"
+    " files of SBD on this node, read at every poll.",
     ("source", "outcome"),
 )
 def source_reads(status: ExporterStatus) -> Iterator[Sample]:

@@ -39,7 +39,6 @@ def document(judgement: Judgement) -> dict[str, Any]:
     source: cluster, demo or file; taken_at (null for a file); local_node ("" while unknown)
     trusted: a DC is elected, this partition is quorate, and corosync is not unresponsive
     configuration_current: the CIB was read, and has not changed since
-    cluster: name (null without the CIB), and the fields of crm_mon's summary
     corosync: what corosync said just before crm_mon, with
         state: answered, not_running, unresponsive, or unknown (not asked, refused, no tools)
         cluster_name, transport, local_id, quorate, the votes, quorum_options, qdevice_configured,

@@ -393,7 +393,7 @@ def test_alert_about_a_cluster_uses_the_view_that_counts(alert: str) -> None:
         assert "instance:pacemaker_view:chosen" in used
 
 
-OF_ITS_OWN_NODE = {"PacemakerSbdDaemonDown"}
+OF_ITS_OWN_NODE = {"SbdDaemonDown"}
 """Alerts on problems that each exporter only knows of its own node."""
 OF_ANY_VIEW = {
     "pacemaker_local_node_info",
