@@ -392,7 +392,7 @@ def _links() -> statetimeline.Panel:
     """
     labelled = f"""
       max by (what) (
-        label_replace({connected}, "what", "$1 to $2, link $3", "what", "(\\S*) (\\S*) (\\S*)")
+        label_replace({connected}, "what", "$1 to $2, link $3", "what", "([^ ]*) ([^ ]*) ([^ ]*)")
       )
     """
     # Those that were down come first.
