@@ -1,6 +1,8 @@
 """Demonstration clusters: replays answers of a real crm_mon in a loop, with current times.
 
-tools/demo created the frames with crm_mon 2.1.5 from CIBs of this project.
+tools/demo created the frames with crm_mon 2.1.5 from CIBs of this project. The answers in corosync/
+are those of corosync 3.1.7 on a cluster of three nodes with two links, while all were on, and while
+the third was off.
 """
 
 import json
@@ -19,6 +21,7 @@ DEMOS = ("bundles", "cloud")
 PACKED = "frames.tar.xz"
 """The XML files of a demonstration that would be large otherwise."""
 LOCAL_NODE = "controller-0"
+_THIRD_IS_ON = re.compile(rb'<node name="controller-2" [^>]*online="true"')
 _CTIME = "%a %b %d %H:%M:%S %Y"
 _ISO = "%Y-%m-%d %H:%M:%SZ"
 _TIME = re.compile(
@@ -33,7 +36,8 @@ class DemoCommands:
     def __init__(self, clock: Clock, into: float = 0, name: str = DEMOS[0]) -> None:
         """Args: the clock; where in the loop to start, in seconds; which demonstration."""
         self._clock = clock
-        self._files = resources.files(__name__) / name
+        folder = resources.files(__name__)
+        self._files, self._of_corosync = folder / name, folder / "corosync"
         timeline = json.loads(self._files.joinpath("timeline.json").read_bytes())
         self._base: int = timeline["base"]
         self._loop: int = timeline["loop_seconds"]
@@ -49,12 +53,22 @@ class DemoCommands:
         frame = [frame for frame in self._frames if int(frame["at"]) <= offset][-1]
         if command == "crm_node":
             answer = LOCAL_NODE.encode()
+        elif command.startswith("corosync-"):
+            answer = self._corosync(command, argv, self._read(frame["file"]))
         elif command == "cibadmin":
             answer = self._read(frame["cib"])
         else:
             shift = self._began_at + loops * self._loop - self._base
             answer = _shifted(self._read(frame["file"]), shift)
         return Completed(tuple(argv), 0, answer, "")
+
+    def _corosync(self, command: str, argv: Sequence[str], crm_mon: bytes) -> bytes:
+        state = "all" if _THIRD_IS_ON.search(crm_mon) else "without-third"
+        if command == "corosync-quorumtool":
+            what = "quorum"
+        else:
+            what = "statistics" if argv[1] == "-m" else "settings"
+        return (self._of_corosync / f"{state}-{what}.txt").read_bytes()
 
     def _read(self, name: str) -> bytes:
         packed = self._files / PACKED

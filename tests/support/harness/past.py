@@ -145,6 +145,8 @@ class _Node:
         command, now = PurePath(argv[0]).name, self._now.time()
         if command == "crm_node":
             return Completed(tuple(argv), 0, self.name.encode(), "")
+        if command.startswith("corosync-"):
+            return self._demo.run(argv, timeout)
         if command == "cibadmin" and self.name == HOSTS[0] and self._story.cib_fails:
             return Failure(Outcome.EXIT_STATUS, "cibadmin ended with 1")
         if command == "crm_mon":

@@ -85,7 +85,11 @@ def exporter_process(
 ) -> Iterator[tuple[str, int]]:
     """The same before it has polled; also gives its pid."""
     log = directory / "exporter.log"
-    argv = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *arguments]
+    # Corosync of this machine, if it has one, belongs to no cluster of a test.
+    alone = [] if "corosync" in " ".join(arguments) else ["--no-collector.corosync"]
+    alone = [] if any(word.startswith("--demo") for word in arguments) else alone
+    flags = ["--web.listen-address=127.0.0.1:0", *alone, *arguments]
+    argv = [sys.executable, "-m", "exporter", *flags]
     with running(argv, log, env={**os.environ, **environment}) as process:
 
         def address() -> str:
