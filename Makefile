@@ -66,6 +66,7 @@ endurance = $(BIN)/python -m tests.endurance $(ENDURANCE_ARGS)
 mutation = nice $(BIN)/python -m tests.mutation $(MUTATION_ARGS)
 
 fuzz = $(BIN)/python -m tests.fuzz.crm_mon
+fuzz_corosync = $(BIN)/python -m tests.fuzz.corosync
 
 bench = $(BIN)/python -m tests.bench $(BENCH_ARGS)
 
@@ -120,7 +121,8 @@ all-slow: all-cluster
 	$(call timed,$(pytest_slow))
 
 all-rest:
-	$(call timed,$(pytest_rest) && $(fuzz) -max_total_time=60 -verbosity=0)
+	$(call timed,$(pytest_rest) && $(fuzz) -max_total_time=60 -verbosity=0 && \
+		$(fuzz_corosync) -max_total_time=20 -verbosity=0)
 
 all-package: all-rest
 	$(call timed,$(package) && $(pytest_package))

@@ -196,12 +196,17 @@ class Corosync:
     def names(self, known: Mapping[int, str]) -> "NodeNames":
         """Return the names of nodes: those of the nodelist, else those that Pacemaker uses.
 
+        If two nodes would have the same name, all are called by their ids.
+
         Args:
             known: Pacemaker's names by node id.
 
         """
         listed = {node.node_id: node.name for node in self.settings.nodes if node.name}
-        return NodeNames({**known, **listed})
+        peers = {link.peer_id for link in self.links}
+        ids = {node.node_id for node in self.settings.nodes} | self.member_ids | peers
+        names = {i: listed.get(i) or known.get(i) or str(i) for i in ids}
+        return NodeNames(names if len(set(names.values())) == len(names) else {})
 
 
 @dataclass(frozen=True, slots=True)

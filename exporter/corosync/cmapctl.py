@@ -47,11 +47,13 @@ HIGHEST = 2**63
 """Larger numbers mean "none yet", such as the least of no values."""
 
 _LINE = re.compile(r"(\S+) \((\w+)\) = (.*)")
-_LINK = re.compile(r"stats\.knet\.node(\d{1,10})\.link(\d{1,3})\.connected")
-_NODE = re.compile(r"nodelist\.node\.(\d{1,10})\.nodeid")
-_ADDRESS = re.compile(r"nodelist\.node\.(\d{1,10})\.ring(\d{1,3})_addr")
-_MEMBER = re.compile(r"runtime\.(?:totem\.pg\.mrp\.srp\.)?members\.(\d{1,10})\.status")
-_RING = re.compile(r"runtime\.totem\.pg\.mrp\.rrp\.(\d{1,3})\.faulty")
+_ID, _INDEX = r"(0|[1-9][0-9]{0,9})", r"(0|[1-9][0-9]{0,2})"
+"""As corosync prints numbers: without zeros in front, so that equal numbers are equal keys."""
+_LINK = re.compile(rf"stats\.knet\.node{_ID}\.link{_INDEX}\.connected")
+_NODE = re.compile(rf"nodelist\.node\.{_ID}\.nodeid")
+_ADDRESS = re.compile(rf"nodelist\.node\.{_ID}\.ring{_INDEX}_addr")
+_MEMBER = re.compile(rf"runtime\.(?:totem\.pg\.mrp\.srp\.)?members\.{_ID}\.status")
+_RING = re.compile(rf"runtime\.totem\.pg\.mrp\.rrp\.{_INDEX}\.faulty")
 _ERRORS = {
     "CS_ERR_ACCESS": Failure(
         Outcome.PERMISSION_DENIED,
@@ -175,12 +177,17 @@ def _local_id(found: Keys) -> int | None:
 
 
 def _nodes(found: Keys) -> Iterator[ConfiguredNode]:
+    """Yield the nodes of the nodelist, one for each id."""
+    seen: set[int] = set()
     addresses: dict[str, list[tuple[int, str]]] = {}
     for key, value in found.items():
         if match := _ADDRESS.fullmatch(key):
             addresses.setdefault(match[1], []).append((int(match[2]), value))
     for key in found:
         if (match := _NODE.fullmatch(key)) and (node_id := _number(found, key)) is not None:
+            if node_id in seen:
+                continue
+            seen.add(node_id)
             position = match[1]
             yield ConfiguredNode(
                 node_id,

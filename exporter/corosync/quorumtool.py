@@ -16,10 +16,10 @@ MOST_VOTES = 2**16
 """If the tool cannot get a member's votes, it prints uninitialised memory."""
 
 _FIELD = re.compile(r"([A-Z][A-Za-z ]*):\s+(.*)")
-_MEMBER = re.compile(r"\s*(\d{1,10})\s+(-?\d{1,20})\s+(NR|N?A,N?V,N?MW)(?:\s.*)?")
-_UNABLE = re.compile(r"Unable to get node (\d{1,10}) info")
-_QDEVICE = re.compile(r"\s*0\s+(\d{1,20})\s+Qdevice(?:\s.*)?")
-_NUMBER = re.compile(r"(\d{1,10})(?:\s.*)?")
+_MEMBER = re.compile(r"\s*([0-9]{1,10})\s+(-?[0-9]{1,20})\s+(NR|N?A,N?V,N?MW)(?:\s.*)?")
+_UNABLE = re.compile(r"Unable to get node ([0-9]{1,10}) info")
+_QDEVICE = re.compile(r"\s*0\s+([0-9]{1,20})\s+Qdevice(?:\s.*)?")
+_NUMBER = re.compile(r"([0-9]{1,10})(?:\s.*)?")
 _OPTIONS = {
     "2Node": QuorumOption.TWO_NODE,
     "WaitForAll": QuorumOption.WAIT_FOR_ALL,
@@ -101,9 +101,10 @@ def _number(text: str) -> int:
 
 
 def _members(lines: list[str], unknown: set[int]) -> Iterator[Member]:
-    """Yield the members; the votes printed for the unknown ones mean nothing."""
-    for match in filter(None, map(_MEMBER.fullmatch, lines)):
-        node_id, votes = int(match[1]), int(match[2])
+    """Yield the members, one for each id; the votes printed for the unknown ones mean nothing."""
+    matches = {int(match[1]): match for match in filter(None, map(_MEMBER.fullmatch, lines))}
+    for node_id, match in matches.items():
+        votes = int(match[2])
         is_known = node_id not in unknown and 0 <= votes < MOST_VOTES
         yield Member(node_id, votes if is_known else None, _qdevice(match[3].split(",")))
 

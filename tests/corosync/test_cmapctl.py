@@ -267,3 +267,21 @@ def test_every_capture_is_read_or_has_a_reason(path: Path) -> None:
     for read_part in (lambda: cmapctl.statistics(found, 1), lambda: cmapctl.settings(found)):
         part = read_part()
         assert not isinstance(part, Failure) or part.outcome is Outcome.INCOMPLETE
+
+
+def test_node_that_is_listed_twice_counts_once() -> None:
+    keys = {
+        "nodelist.node.0.nodeid": "1",
+        "nodelist.node.1.nodeid": "1",
+        "nodelist.node.1.name": "other",
+    }
+    assert good(cmapctl.settings(keys)).nodes == (ConfiguredNode(1),)
+
+
+def test_numbers_with_zeros_in_front_are_no_keys_of_corosync() -> None:
+    keys = {
+        "stats.srp.operational_entered": "1",
+        "stats.knet.node2.link0.connected": "1",
+        "stats.knet.node02.link0.connected": "1",
+    }
+    assert good(cmapctl.statistics(keys, 1)).links == (Link(2, 0, connected=True),)

@@ -190,3 +190,8 @@ def test_exit_status_decides_nothing(name: str, status: int) -> None:
 def test_every_capture_is_read_or_has_a_reason(name: str) -> None:
     found = quorumtool.read(capture(name))
     assert isinstance(found, Quorum) or found.message
+
+
+def test_member_that_is_listed_twice_counts_once() -> None:
+    line = "         2          1         NR 172.31.99.11\n"
+    assert good(quorumtool.parse(HEALTHY.replace(line, line * 2))).members == three()

@@ -73,8 +73,8 @@ class Sampler:
             yield f"one snapshot, two contents: {before.cluster}, {seen.cluster}"
 
 
-_OWN = re.compile(r"process_|python_|pacemaker_(exporter_|view_|up$)")
-"""Families that are not about the cluster."""
+_OWN = re.compile(r"process_|python_|corosync_|pacemaker_(exporter_|view_|up$)")
+"""Families that do not come from the snapshot."""
 
 
 @dataclass(frozen=True)
