@@ -28,6 +28,7 @@ lint = \
 	echo 'lint-imports' && $(BIN)/lint-imports && \
 	echo 'shellcheck' && $(BIN)/shellcheck tools/setup.sh tests/support/harness/boot.sh \
 		.ci/run deploy/venv.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
+		deploy/systemd/corosync-reader \
 		tests/live/node/*.sh tests/live/node/fence_power
 
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .

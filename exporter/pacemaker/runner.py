@@ -68,7 +68,10 @@ class Completed:
 
 
 class Commands(Protocol):
-    """Runs Pacemaker's commands. Implementations: this machine, the demonstration, saved output."""
+    """Runs the cluster's commands.
+
+    Implementations: this machine, the demonstration, saved output, the socket for corosync.
+    """
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed | Failure:
         """Run a command until it ends, for at most `timeout` seconds.
