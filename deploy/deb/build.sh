@@ -46,7 +46,9 @@ rmdir "$root/usr/share/zsh/site-functions"
 gzip -9n "$root/usr/share/man/man1/$name.1"
 install -D -m 644 "$here/default" "$root/etc/default/$name"
 install -D -m 644 "$here/lintian-overrides" "$root/usr/share/lintian/overrides/$name"
-install -D -m 644 "$here/../systemd/$name.service" "$root/lib/systemd/system/$name.service"
+install -D -m 644 -t "$root/lib/systemd/system" "$here/../systemd/$name.service" \
+    "$here/../systemd/$name-corosync.socket" "$here/../systemd/$name-corosync@.service"
+install -D -m 755 "$here/../systemd/corosync-reader" "$root/usr/libexec/$name/corosync-reader"
 install -D -m 644 "$here/../systemd/sysusers.conf" "$root/usr/lib/sysusers.d/$name.conf"
 
 maintainer="${DEBFULLNAME:-The authors of $name} <${DEBEMAIL:-packages@example.org}>"

@@ -27,6 +27,8 @@ SUCCESSES = 'pacemaker_exporter_source_reads_total{source="status",outcome="succ
 HALF_A_SECOND = "--poll.interval=500ms"
 POLLS_OF_A_DAY = 24 * 60 * 6
 ANSIBLE = ROOT / "deploy" / "ansible"
+COROSYNC = f"{NAME}-corosync"
+"""Name of the units that read corosync for the exporter."""
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,9 @@ def test_systemd_verifies_the_unit(machine: Machine) -> None:
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
     argv = ("systemd-analyze", "security", "--threshold=20", "--no-pager", UNIT)
     assert machine.run(*argv).returncode == 0
+    instance = f"{COROSYNC}@1.service"
+    found = machine.run("systemd-analyze", "verify", "--man=no", f"{COROSYNC}.socket", instance)
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
 
 
 def test_service_survives_a_crm_mon_killed_by_the_kernel(machine: Machine) -> None:
@@ -161,9 +166,10 @@ def test_service_listens_on_one_port(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("loosened", "outcome"),
     [
-        ("PrivateUsers=yes", "incomplete"),
+        # As in strict.conf.
+        ("PrivateUsers=yes\nGroup=pacemaker-exporter\nSupplementaryGroups=haclient", "incomplete"),
         ("PrivateNetwork=yes", ""),
-        ("SupplementaryGroups=\nUser=nobody", "permission_denied"),
+        ("Group=\nSupplementaryGroups=\nUser=nobody", "permission_denied"),
     ],
 )
 def test_each_permission_that_the_unit_grants_is_needed(
@@ -179,6 +185,171 @@ def test_each_permission_that_the_unit_grants_is_needed(
             with pytest.raises(OSError, match="Connection refused"):
                 machine.get("/metrics")
     machine.wait_until("pacemaker_up", 1)
+
+
+def _id(machine: Machine, database: str, name: str) -> int:
+    return int(machine.output("getent", database, name).split(":")[2])
+
+
+def _groups_of_the_service(machine: Machine) -> tuple[set[int], set[int]]:
+    """Return its real, effective, saved and file group, and all its groups."""
+    status = machine.output("cat", f"/proc/{machine.property('MainPID')}/status")
+    gid, groups = (
+        {int(word) for word in line.split()[1:]}
+        for line in status.splitlines()
+        if line.startswith(("Gid:", "Groups:"))
+    )
+    return gid, groups
+
+
+@pytest.fixture
+def key(machine: Machine) -> Iterator[str]:
+    """The key of a certificate, which only root and the exporter's own group may read."""
+    path = "/etc/test.key"
+    owner = ("-o", "root", "-g", "pacemaker-exporter")
+    machine.output("install", "-m", "640", *owner, "/dev/null", path)
+    yield path
+    machine.output("rm", path)
+
+
+def test_service_may_ask_corosync_and_read_its_key(machine: Machine, key: str) -> None:
+    haclient = _id(machine, "group", "haclient")
+    own = _id(machine, "group", "pacemaker-exporter")
+    assert _groups_of_the_service(machine) == ({haclient}, {haclient, own})
+    with machine.drop_in(f"ExecStartPre=corosync-quorumtool -i -p -s\nExecStartPre=cat {key}"):
+        machine.wait_until("pacemaker_up", 1)
+        assert "Quorate:          Yes" in machine.journal()
+
+
+def test_stopped_service_keeps_the_shared_memory_of_pacemaker(machine: Machine) -> None:
+    """With RemoveIPC=yes systemd deletes it, as it belongs to the service's group."""
+    path = "/dev/shm/qb-test"
+    owner = ("-o", "hacluster", "-g", "haclient")
+    machine.output("install", "-m", "660", *owner, "/dev/null", path)
+    # It also kept the buffers between the daemons.
+    assert machine.output("find", "/dev/shm", "-name", "qb-request-*", "-group", "haclient")
+    machine.output("systemctl", "stop", UNIT)
+    try:
+        machine.output("rm", path)
+        assert machine.output("find", "/dev/shm", "-name", "qb-request-*", "-group", "haclient")
+    finally:
+        machine.output("systemctl", "start", UNIT)
+    machine.wait_until("pacemaker_up", 1)
+
+
+@pytest.fixture
+def strict(machine: Machine) -> Iterator[str]:
+    """Set up the strict way as SECURITY.md says; yield the path of the socket."""
+    for command in _commands_of_the_security_notes("strict"):
+        machine.output("sh", "-c", command)
+    machine.output("systemctl", "restart", UNIT)
+    yield f"/run/{NAME}/corosync.sock"
+    machine.output("systemctl", "disable", "--now", f"{COROSYNC}.socket")
+    machine.output("rm", "-r", f"/etc/systemd/system/{UNIT}.d")
+    machine.output("systemctl", "daemon-reload")
+    machine.output("systemctl", "restart", UNIT)
+
+
+def _as(machine: Machine, user: str, group: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    ids = (f"--reuid={user}", f"--regid={group}", "--init-groups", "--no-new-privs")
+    return machine.run("setpriv", *ids, *argv)
+
+
+READ_ALL = """
+import sys, threading
+from exporter.corosync.reader import COMMANDS, ReaderCommands
+reader = ReaderCommands(sys.argv[1], threading.Event())
+for program, arguments in COMMANDS.values():
+    print(reader.run((program, *arguments), 9.0))
+"""
+SEND = """
+import contextlib, socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    connection.sendall(sys.argv[2].encode() + b"\\n")
+    connection.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := connection.recv(1 << 16):
+            print(chunk.decode(), end="")
+"""
+
+
+def _python(machine: Machine, user: str, group: str, code: str, *arguments: str) -> list[str]:
+    """Run code with the installed exporter's libraries."""
+    found = _as(machine, user, group, f"/usr/lib/{NAME}/bin/python3", "-sPc", code, *arguments)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.splitlines()
+
+
+def test_strict_service_reads_corosync_only_through_the_socket(
+    machine: Machine, strict: str, key: str
+) -> None:
+    haclient = _id(machine, "group", "haclient")
+    own = _id(machine, "group", "pacemaker-exporter")
+    assert _groups_of_the_service(machine) == ({own}, {haclient, own})
+    refused = "ExecStartPre=sh -c '! corosync-quorumtool -i -p -s'"
+    with machine.drop_in(f"{refused}\nExecStartPre=cat {key}"):
+        machine.wait_until("pacemaker_up", 1)
+        assert "Cannot initialize CMAP service" in machine.journal()
+
+    answers = _python(machine, "pacemaker-exporter", "pacemaker-exporter", READ_ALL, strict)
+    for answer, expected in zip(
+        answers,
+        (
+            "stats.srp.operational_entered (u64) = ",
+            "Quorate:          Yes",
+            "runtime.members.1.status (str) = joined",
+            "nodelist.node.0.nodeid (u32) = 1",
+        ),
+        strict=True,
+    ):
+        assert answer.startswith("Completed("), answer
+        assert expected in answer
+    assert "totem.key" not in "".join(answers)
+    # The service runs several times a minute, and is not to fill the journal.
+    said = machine.run("journalctl", "--output=cat", "--no-pager", f"--unit={COROSYNC}@*")
+    assert said.stdout in {"", "-- No entries --\n"}
+
+
+@pytest.mark.parametrize(
+    ("user", "group"),
+    [
+        ("nobody", "nogroup"),
+        ("hacluster", "haclient"),
+        ("pacemaker-exporter-corosync", "haclient"),
+        ("nobody", "pacemaker-exporter"),
+    ],
+)
+def test_only_the_exporters_user_may_open_the_socket(
+    machine: Machine, strict: str, user: str, group: str
+) -> None:
+    answers = _python(machine, user, group, READ_ALL, strict)
+    assert len(answers) == 4
+    for answer in answers:
+        assert "Outcome.PERMISSION_DENIED" in answer
+
+
+@pytest.mark.parametrize("word", ["stats; reboot", "stats $(reboot)", "nodes3", "", "-H"])
+def test_reader_of_corosync_knows_no_other_words(machine: Machine, strict: str, word: str) -> None:
+    answer = _python(machine, "pacemaker-exporter", "pacemaker-exporter", SEND, strict, word)
+    assert answer == ["corosync-reader: not one of the words stats, quorum, nodes, nodes2"]
+
+
+def test_exporter_cannot_write_into_a_connection_of_the_reader(machine: Machine) -> None:
+    """Each reader ends in 0.1 s, so a longer connection with the same user and group stands in."""
+    user = "pacemaker-exporter-corosync"
+    machine.output(
+        *("systemd-run", "--unit=reading", "--property=RemoveIPC=no", "--property=Group=haclient"),
+        *(f"--property=User={user}", "sh", "-c", "sleep 600 | corosync-cmapctl -t nodelist."),
+    )
+    mine = ("find", "/dev/shm", "-type", "f", "-user", user)
+    eventually(lambda: len(machine.run(*mine).stdout.splitlines()) >= 6)
+    try:
+        exporter = ("pacemaker-exporter", "pacemaker-exporter")
+        for right in ("-readable", "-writable"):
+            assert _as(machine, *exporter, *mine, right).stdout == ""
+    finally:
+        machine.output("systemctl", "stop", "reading")
 
 
 def test_start_time_is_unknown_without_the_boot_time(machine: Machine) -> None:
@@ -199,21 +370,9 @@ def test_ansible_lint_reports_no_problem() -> None:
     assert found.returncode == 0, found.stdout
 
 
-@pytest.mark.parametrize(
-    ("flags", "arguments"),
-    [
-        ([], "--web.listen-address=:9664"),
-        (["--poll.interval=7s"], "--web.listen-address=:9664 --poll.interval=7s"),
-        (["--web.listen-address=127.0.0.1:9665"], "--web.listen-address=127.0.0.1:9665"),
-        (["--web.listen-address", ":9665"], "--web.listen-address :9665"),
-    ],
-)
-def test_exporter_listens_on_the_port_of_the_ansible_role(flags: list[str], arguments: str) -> None:
+def _flags(variables: Mapping[str, object]) -> str:
+    """The file of flags that the role writes."""
     role = ANSIBLE / "roles" / "pacemaker_bundle_exporter"
-    variables = {
-        "pacemaker_bundle_exporter_port": 9664,
-        "pacemaker_bundle_exporter_flags": flags,
-    }
     found = subprocess.run(
         [
             *(see.need("ansible"), "localhost", "--module-name=debug"),
@@ -227,8 +386,31 @@ def test_exporter_listens_on_the_port_of_the_ansible_role(flags: list[str], argu
         timeout=60,
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    text = json.loads(found.stdout.partition("=>")[2])["msg"]
+    text: str = json.loads(found.stdout.partition("=>")[2])["msg"]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ([], "--web.listen-address=:9664"),
+        (["--poll.interval=7s"], "--web.listen-address=:9664 --poll.interval=7s"),
+        (["--web.listen-address=127.0.0.1:9665"], "--web.listen-address=127.0.0.1:9665"),
+        (["--web.listen-address", ":9665"], "--web.listen-address :9665"),
+    ],
+)
+def test_exporter_listens_on_the_port_of_the_ansible_role(flags: list[str], arguments: str) -> None:
+    variables = {
+        "pacemaker_bundle_exporter_port": 9664,
+        "pacemaker_bundle_exporter_flags": flags,
+    }
+    text = _flags(variables)
     assert text.splitlines()[1:] == [f'ARGS="{arguments}"']
+
+
+def test_strict_ansible_role_lets_the_exporter_use_the_socket() -> None:
+    variables = {"pacemaker_bundle_exporter_strict": True}
+    assert f"--corosync.socket=/run/{NAME}/corosync.sock" in _flags(variables)
 
 
 def test_rpm_is_built_with_every_file(tmp_path: Path) -> None:
@@ -261,13 +443,15 @@ def test_rpm_is_built_with_every_file(tmp_path: Path) -> None:
     assert {f"/usr/share/doc/{NAME}/{name}" for name in ("LICENSE", "deploy", "docs")} <= set(
         listed
     )
-    assert f"/usr/lib/systemd/system/{UNIT}" in listed
+    units = (UNIT, f"{COROSYNC}.socket", f"{COROSYNC}@.service")
+    assert {f"/usr/lib/systemd/system/{unit}" for unit in units} <= set(listed)
+    assert f"/usr/libexec/{NAME}/corosync-reader" in listed
 
 
-def _commands_of_the_security_notes() -> list[str]:
-    """The commands for an ACL, as an administrator copies them."""
+def _commands_of_the_security_notes(mark: str) -> list[str]:
+    """The commands below a mark, as an administrator copies them."""
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"<!-- acl -->\n```sh\n(.*?)```", text, re.DOTALL)
+    (block,) = re.findall(rf"<!-- {mark} -->\n```sh\n(.*?)```", text, re.DOTALL)
     return [command.replace("\\\n", "") for command in re.split(r"(?<!\\)\n", block.strip())]
 
 
@@ -276,7 +460,7 @@ def test_read_only_acl_role_suffices_and_changes_are_refused(machine: Machine) -
     change = (*as_its_user, "crm_attribute", "--name=no-quorum-policy", "--update")
     # Without ACLs whoever is in group haclient may change everything.
     assert machine.run(*change, "stop").returncode == 0
-    for command in _commands_of_the_security_notes():
+    for command in _commands_of_the_security_notes("acl"):
         machine.output("sh", "-c", command)
     denied = machine.run(*change, "freeze")
     assert denied.returncode != 0
@@ -333,6 +517,7 @@ def test_stopped_pacemaker_withdraws_the_data_and_recovers(machine: Machine) -> 
 
 
 def test_purged_package_leaves_no_file(machine: Machine) -> None:
+    machine.output("systemctl", "enable", "--now", f"{COROSYNC}.socket")
     machine.output("apt-get", "purge", "--yes", NAME)
     left = machine.output("sh", "-c", f"find / -xdev -name '*{NAME}*' ! -path '/root/*'")
     assert left.splitlines() in ([], [f"/var/lib/dpkg/info/{NAME}.list"])

@@ -128,13 +128,15 @@ class Machine:
     def drop_in(self, text: str) -> Iterator[None]:
         """The service with changes to its unit."""
         path = self.root / "etc" / "systemd" / "system" / f"{UNIT}.d" / "test.conf"
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_text(f"[Service]\n{text}\n", encoding="utf-8")
         self._restart()
         try:
             yield
         finally:
-            shutil.rmtree(path.parent)
+            path.unlink()
+            with contextlib.suppress(OSError):  # another drop-in is there
+                path.parent.rmdir()
             self._restart()
 
     @contextlib.contextmanager
