@@ -45,6 +45,8 @@ class CommandSettings:
     crm_node_path: str
     corosync_cmapctl_path: str
     corosync_quorumtool_path: str
+    corosync_socket: str | None
+    """Socket that runs the commands of corosync; None to run them here."""
     command_prefix: tuple[str, ...]
     from_file: str | None
     """Saved output of crm_mon to read instead of a cluster; - is standard input."""
@@ -487,6 +489,13 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         "corosync-quorumtool",
     ):
         _add(parser, f"--{command}.path", path, command, f"The {command} to run.")
+    _add(
+        parser,
+        "--corosync.socket",
+        _Kind("PATH", _name_of("socket")),
+        None,
+        "Ask corosync through this socket, whose other end runs its commands: for sites with ACLs.",
+    )
     _add(
         parser,
         "--command.prefix",

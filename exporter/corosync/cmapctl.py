@@ -57,9 +57,10 @@ _RING = re.compile(rf"runtime\.totem\.pg\.mrp\.rrp\.{_INDEX}\.faulty")
 _ERRORS = {
     "CS_ERR_ACCESS": Failure(
         Outcome.PERMISSION_DENIED,
-        "corosync refuses to answer the exporter: run it with group haclient as its main group"
-        " (Group=haclient of its systemd unit), start Pacemaker once after corosync, or use"
-        " --corosync.socket; see SECURITY.md",
+        "corosync refuses to answer: it answers processes whose main group is haclient"
+        " (Group=haclient in the exporter's unit), once Pacemaker was started after it; or use"
+        " --corosync.socket with the drop-in"
+        " /usr/share/pacemaker-bundle-exporter/deploy/systemd/strict.conf",
     ),
     "CS_ERR_LIBRARY": Failure(Outcome.NOT_CONNECTED, "corosync is not running on this node"),
     "CS_ERR_TRY_AGAIN": Failure(

@@ -13,42 +13,16 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from exporter.cluster.outcome import Failure, Outcome, Stopped, out_of_memory
-from exporter.corosync import OUTPUT_LIMIT
+from exporter.corosync import OUTPUT_LIMIT, cmapctl, quorumtool
 from exporter.pacemaker.runner import CHECK_INTERVAL, READ_SIZE, Completed, last_line
 
 UNIT = "pacemaker-bundle-exporter-corosync.socket"
 
 COMMANDS = {
-    "stats": (
-        "corosync-cmapctl",
-        ("-m", "stats", "stats.knet.node", "stats.srp.", "stats.schedmiss."),
-    ),
-    "quorum": ("corosync-quorumtool", ("-i", "-p", "-s")),
-    "nodes": (
-        "corosync-cmapctl",
-        (
-            "nodelist.",
-            "quorum.",
-            "totem.cluster_name",
-            "totem.transport",
-            "runtime.votequorum.",
-            "runtime.members.",
-            "runtime.config.totem.token",
-        ),
-    ),
-    "nodes2": (
-        "corosync-cmapctl",
-        (
-            "nodelist.",
-            "quorum.",
-            "totem.cluster_name",
-            "totem.transport",
-            "runtime.votequorum.",
-            "runtime.config.totem.token",
-            "runtime.totem.pg.mrp.",
-            "runtime.schedmiss.",
-        ),
-    ),
+    "stats": ("corosync-cmapctl", cmapctl.STATISTICS),
+    "quorum": ("corosync-quorumtool", quorumtool.REQUEST),
+    "nodes": ("corosync-cmapctl", cmapctl.SETTINGS),
+    "nodes2": ("corosync-cmapctl", cmapctl.SETTINGS_2),
 }
 """For each word, the command that the script runs: its program and arguments."""
 
@@ -154,12 +128,9 @@ class ReaderCommands:
 
 
 def _word(argv: tuple[str, ...]) -> str | None:
-    """Return the word whose command prints at least what this one would."""
-    program, asked = PurePath(argv[0]).name, frozenset(argv[1:])
-    for word, (offered, arguments) in COMMANDS.items():
-        if program == offered and asked and asked <= set(arguments):
-            return word
-    return None
+    """Return the word for a command, if there is one."""
+    command = PurePath(argv[0]).name, argv[1:]
+    return next((word for word, offered in COMMANDS.items() if offered == command), None)
 
 
 def _completed(argv: tuple[str, ...], answer: bytearray) -> Completed | Failure:

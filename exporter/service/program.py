@@ -21,6 +21,7 @@ from exporter.cli.flags import CheckSettings, CommandSettings, Settings, ShowSet
 from exporter.cli.output import CannotWriteError, write_out
 from exporter.cluster.observation import Origin
 from exporter.cluster.outcome import Stopped, WebConfigError, out_of_memory
+from exporter.corosync.reader import ReaderCommands
 from exporter.metrics.declaration import Kind
 from exporter.metrics.exporter import EXPORTER, Identity
 from exporter.metrics.text import Format, join, render
@@ -274,6 +275,9 @@ def _tools(settings: CommandSettings, clock: SystemClock, stop: threading.Event)
         crm_node=settings.crm_node_path,
         corosync_cmapctl=settings.corosync_cmapctl_path,
         corosync_quorumtool=settings.corosync_quorumtool_path,
+        corosync=ReaderCommands(settings.corosync_socket, stop)
+        if settings.corosync_socket
+        else None,
         sbd_files=_sbd_files(settings),
     )
 
