@@ -13,6 +13,10 @@ from exporter.sources.configuration import PAUSE_AFTER_TIMEOUT
 from exporter.sources.source import Source
 from exporter.sources.tools import SourceContext
 
+KEPT = 300.0
+"""Seconds for which the states are kept while they cannot be read. Without a state a ticket holds
+nothing back, and all that depends on it would count as down at the passive site."""
+
 
 class TicketSource(Source[Completed, tuple[Ticket, ...]]):
     """Reads which tickets are granted.
@@ -27,11 +31,16 @@ class TicketSource(Source[Completed, tuple[Ticket, ...]]):
         """Args: see Source."""
         super().__init__(context)
         self._selected = Collector.TICKETS in context.selection.collectors
-        self._pause_ends = -math.inf
+        self._pause_ends = self._read_at = -math.inf
+
+    def forget(self) -> None:
+        """Forget the states."""
+        self._fact = None
 
     def due(self, observation: Observation, now: float) -> bool:
         """Whether a constraint names a ticket, except after a timeout."""
-        self._fact = None  # states of an earlier poll say nothing about this one
+        if not _needed(observation) or now - self._read_at > KEPT:
+            self._fact = None
         return self._selected and bool(_needed(observation)) and now >= self._pause_ends
 
     def ask(self, timeout: float) -> Completed | Failure:
@@ -45,10 +54,14 @@ class TicketSource(Source[Completed, tuple[Ticket, ...]]):
     def keep(
         self, found: tuple[Ticket, ...] | Failure, observation: Observation, now: float
     ) -> tuple[Ticket, ...] | None:
-        """Keep nothing if the states could not be read, and pause after a timeout."""
-        if isinstance(found, Failure) and found.outcome is Outcome.TIMEOUT:
-            self._pause_ends = now + PAUSE_AFTER_TIMEOUT
-        return super().keep(found, observation, now)
+        """Keep the last states if they cannot be read, and pause after a timeout."""
+        del observation
+        if isinstance(found, Failure):
+            if found.outcome is Outcome.TIMEOUT:
+                self._pause_ends = now + PAUSE_AFTER_TIMEOUT
+            return self._fact
+        self._read_at = now
+        return found
 
     def add(self, fact: tuple[Ticket, ...] | None, observation: Observation) -> Observation:
         """Add the tickets. One that has no state was never granted."""

@@ -13,6 +13,7 @@ from exporter.pacemaker.runner import Completed
 from exporter.polling.observer import Observer
 from exporter.sources.configuration import PAUSE_AFTER_TIMEOUT
 from exporter.sources.source import SIDE_TIMEOUT
+from exporter.sources.tickets import KEPT
 from exporter.sources.tools import SourceContext, Tools
 from tests.sources.conftest import Asking
 from tests.support.harness.fakes import CIB, FrozenClock, ScriptedCommands, document, fail
@@ -64,16 +65,45 @@ def test_ticket_without_a_state_was_never_granted(
         (lambda: b"<tickets><ticket_state/></tickets>", Outcome.MALFORMED),
     ],
 )
-def test_failure_is_counted_and_the_state_is_unknown(
+def test_failure_is_counted_and_the_states_are_kept_for_a_while(
     answer: Callable[[], Completed | Failure | bytes], outcome: Outcome, ask: Asking,
-    commands: ScriptedCommands,
+    commands: ScriptedCommands, clock: FrozenDateTimeFactory,
 ) -> None:  # fmt: skip
     commands.cibadmin = lambda: NEEDED
     commands.tickets = lambda: NORTH
-    assert ask().tickets
+    assert ask().tickets == (GRANTED, NEVER_GRANTED)
     commands.tickets = answer
-    assert ask().ticket_states is None, "nothing is kept: it would not be as of now"
+    clock.tick(KEPT)
+    assert ask().tickets == (GRANTED, NEVER_GRANTED)
     assert ask.reads("tickets") == {"success": 1, outcome.value: 1}
+    clock.tick(1)
+    assert ask().ticket_states is None
+    commands.tickets = lambda: NORTH
+    assert ask().tickets == (GRANTED, NEVER_GRANTED)
+
+
+def test_states_go_when_no_constraint_names_a_ticket_any_more(
+    ask: Asking, commands: ScriptedCommands
+) -> None:
+    commands.cibadmin = lambda: NEEDED
+    commands.tickets = lambda: NORTH
+    assert ask().tickets == (GRANTED, NEVER_GRANTED)
+    commands.cibadmin = lambda: CIB
+    commands.crm_mon = lambda: document("Sun Sep 13 12:26:41 2020")
+    assert ask().ticket_states is None
+
+
+def test_states_are_those_of_before_while_cibadmin_hangs(
+    ask: Asking, commands: ScriptedCommands, clock: FrozenDateTimeFactory
+) -> None:
+    commands.cibadmin = lambda: NEEDED
+    commands.tickets = lambda: NORTH
+    ask()
+    commands.tickets = fail(Outcome.TIMEOUT)
+    for _ in range(3):
+        assert ask().tickets == (GRANTED, NEVER_GRANTED)
+        clock.tick(10)
+    assert ask.reads("tickets") == {"success": 1, "timeout": 1}
 
 
 def test_hanging_cibadmin_is_not_asked_again_for_a_while(
