@@ -34,13 +34,13 @@ lint = \
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 # Two processes, because most tests wait more than they compute. Tests of a file share fixtures, so they stay together.
-pytest = $(BIN)/pytest -m 'not (browser or pcs or suite or slow or story or endurance or cluster or package)' \
+pytest = $(BIN)/pytest -m 'not (browser or peer or pcs or suite or slow or story or endurance or cluster or package)' \
 	--numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 # pytest exits with 5 if it ran no test.
 unless_none_ran = { code=$$?; [ $$code = 5 ] || (exit $$code) && \
 	echo 'WARNING: no test ran: no test has these marks, or PYTEST_ARGS deselected them all'; }
-pytest_rest = { $(BIN)/pytest -m '(browser or pcs or suite or story or endurance) and not slow' \
+pytest_rest = { $(BIN)/pytest -m '(browser or peer or pcs or suite or story or endurance) and not slow' \
 	$(PYTEST_ARGS) || $(unless_none_ran); }
 pytest_slow = { $(BIN)/pytest -m slow $(PYTEST_ARGS) || $(unless_none_ran); }
 

@@ -58,6 +58,7 @@ all_needs='
 chromium      chromium         shows the status page
 chromedriver  chromium-driver  lets the tests control Chromium
 pcs           pcs              checks the commands in the runbooks
+ha_cluster_exporter  prometheus-hacluster-exporter  another exporter, to compare metrics with
 mmdebstrap    mmdebstrap       creates a clean Debian to install the package in
 lintian       lintian          checks the package
 ansible-lint  ansible-lint     checks the Ansible role
