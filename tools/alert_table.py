@@ -13,6 +13,7 @@ TITLES = {
     "pacemaker-resource-alerts": "Resources outside bundles, and fail-counts",
     "pacemaker-node-alerts": "Nodes",
     "pacemaker-cluster-alerts": "The cluster",
+    "corosync-alerts": "Corosync",
     "pacemaker-exporter-alerts": "The exporters",
     "pacemaker-fleet": "Central Prometheus for many clusters",
 }

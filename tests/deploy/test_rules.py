@@ -382,7 +382,11 @@ def test_only_exporter_alerts_have_an_instance(name: str) -> None:
     rule = RECORDS.get(name) or ALERTS[name]
     group = next(group["name"] for group in groups() if rule in group["rules"])
     if name in ALERTS and "instance" in labels_of(rule["expr"]):
-        assert group == "pacemaker-exporter-alerts"
+        assert group == "pacemaker-exporter-alerts" or name in ABOUT_ONE_NODE
+
+
+ABOUT_ONE_NODE = {"CorosyncUnresponsive", "CorosyncPaused", "CorosyncQuorumDisagrees"}
+"""Alerts about corosync on one node, which only the exporter there can see."""
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -395,6 +399,18 @@ def test_alert_about_a_cluster_uses_the_view_that_counts(alert: str) -> None:
 
 OF_ITS_OWN_NODE = {"SbdDaemonDown"}
 """Alerts on problems that each exporter only knows of its own node."""
+    if about_the_cluster - OF_ANY_VIEW:
+        wanted = "current" if alert in OF_EVERY_NODE else "chosen"
+        assert f"instance:pacemaker_view:{wanted}" in used
+
+
+OF_EVERY_NODE = {
+    "PacemakerSplitView",
+    "CorosyncAllLinksDown",
+    "CorosyncQdeviceNotVoting",
+    "CorosyncQuorumDisagrees",
+}
+"""Alerts that use what each node has for itself, unless its corosync does not answer."""
 OF_ANY_VIEW = {
     "pacemaker_local_node_info",
     "pacemaker_cluster_info",

@@ -424,6 +424,29 @@ MORE: dict[str, State] = {
         )
         for state in ("unclean", "offline", "standby", "pending", "shutdown", "maintenance")
     },
+    "backup-first-unclean": State(
+        "controller-0 is unclean, and controller-1 is the DC",
+        _guarded(
+            _plain(Run(SECOND)), nodes=(Node(FIRST, "unclean"), *controllers()[1:]), dc=SECOND
+        ),
+    ),
+    "backup-first-alone": State(
+        "controller-0 sees no other node",
+        _guarded(
+            _plain(),
+            nodes=(Node(FIRST), Node(SECOND, "offline"), Node(THIRD, "offline")),
+            quorate=False,
+        ),
+    ),
+    "backup-alone": State(
+        "controller-2 sees no other node",
+        _guarded(
+            _plain(),
+            nodes=(Node(FIRST, "offline"), Node(SECOND, "offline"), Node(THIRD)),
+            quorate=False,
+            dc=THIRD,
+        ),
+    ),
     "backup-host-maintenance": State(
         "its node is in maintenance",
         _guarded(_plain(Run(FIRST)), nodes=(Node(FIRST, "maintenance"), *controllers()[1:])),

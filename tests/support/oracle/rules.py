@@ -18,16 +18,19 @@ import promql_parser
 import yaml
 
 from exporter.cli import flags
+from exporter.cluster.corosync import Corosync, CorosyncState
 from exporter.cluster.model import Cluster, Snapshot
 from exporter.cluster.observation import Observation
 from exporter.cluster.outcome import Failure, Outcome, SourceStatus
 from exporter.cluster.role_changes import RoleChanges
 from exporter.judgement.judge import judge
+from exporter.metrics.corosync import COROSYNC, CorosyncView
 from exporter.metrics.exporter import EXPORTER, Identity
 from exporter.metrics.families import FAMILIES
 from exporter.metrics.text import Block, render
 from exporter.polling.state import State
 from tests.support.harness import see
+from tests.support.model.corosync import answered
 from tests.support.model.situations import Situations
 from tests.support.model.states import HOSTS
 from tests.support.paths import ROOT
@@ -126,7 +129,9 @@ class Target:
 
     Beside situations it knows: ``down`` (no answer), ``absent`` (no longer a target), and the
     outcomes of failed polls. ``exporter slow``, ``exporter version VERSION`` and ``exporter clock
-    SECONDS`` are edits that are about the exporter.
+    SECONDS`` are edits that are about the exporter. ``corosync`` and ``corosync=WORDS`` are about
+    what corosync on this node says (tests/support/model/corosync.py); without one of them the
+    exporter does not ask it.
     """
 
     cluster: str
@@ -174,11 +179,13 @@ class _Process:
         self._history = RoleChanges()
         self._state = State()
         self._crm_mon = SourceStatus("status")
-        self._source: Observation | None = None
+        self._of_corosync = SourceStatus("corosync")
+        self._source: tuple[Observation | None, Corosync] = (None, Corosync())
         self._seen = _NOTHING
         self._page: Page = {}
 
     def scrape(self, situation: str, now: float) -> Page:
+        situation, corosync = self._ask_corosync(situation)
         name, _, edits = situation.partition(" + exporter ")
         if name in Outcome.__members__.values():
             outcome = Outcome(name)
@@ -193,7 +200,9 @@ class _Process:
         self._state = replace(
             self._state,
             last_outcome=outcome, last_poll_time=now, poll_duration=duration,
-            sources=(self._crm_mon, SourceStatus("configuration"), SourceStatus("local_node")),
+            sources=(
+                *corosync, self._crm_mon, SourceStatus("configuration"), SourceStatus("local_node"),
+            ),
         )  # fmt: skip
         version = edits.removeprefix("version ") if edits.startswith("version ") else "1.0.0"
         clock = float(edits.removeprefix("clock ")) if edits.startswith("clock ") else 0.0
@@ -205,15 +214,35 @@ class _Process:
         seen = _samples(render(_USED_OF_EXPORTER, status))
         if state.observation is not None:
             seen |= self._page
+        if corosync and state.corosync.state is not CorosyncState.UNKNOWN:
+            known = state.observation.node_names if state.observation else {}
+            view = CorosyncView(state.corosync, state.corosync.names(known))
+            seen |= _samples(render(_USED_OF_COROSYNC, view))
         return {"process_start_time_seconds": self._start, **seen}
+
+    def _ask_corosync(self, situation: str) -> tuple[str, tuple[SourceStatus, ...]]:
+        """Return the situation without what corosync says, and the status of that source."""
+        edits = situation.split(" + ")
+        asked = [edit for edit in edits if re.fullmatch(r"corosync(=.*)?", edit)]
+        if not asked:
+            self._state = replace(self._state, corosync=Corosync())
+            return situation, ()
+        answer = answered(asked[0].partition("=")[2], self._target.node)
+        self._of_corosync = self._of_corosync.after(answer.failure, 0.1)
+        self._state = replace(self._state, corosync=answer.corosync)
+        return " + ".join(edit for edit in edits if edit not in asked), (self._of_corosync,)
 
     def _see(self, observation: Observation, now: float) -> None:
         history = self._history.after(observation.snapshot)
-        if self._source is not observation or history != self._history:
+        corosync = self._state.corosync
+        seen, said = self._source
+        if seen is not observation or said != corosync or history != self._history:
             node = self._target.node if self._target.knows_its_name else ""
-            self._seen = judge(replace(observation, role_changes=history, local_node=node))
+            self._seen = judge(
+                replace(observation, role_changes=history, local_node=node, corosync=corosync)
+            )
             self._page = _samples(render(_USED_OF_CLUSTER, self._seen))
-        self._source, self._history = observation, history
+        self._source, self._history = (observation, corosync), history
         self._state = replace(self._state, judgement=self._seen, started=now, snapshot_time=now)
 
 
@@ -229,6 +258,7 @@ _USED = {
     for name in metrics(rule["expr"])
 }
 _USED_OF_CLUSTER = [family for family in FAMILIES if family.name in _USED]
+_USED_OF_COROSYNC = [family for family in COROSYNC if family.name in _USED]
 _USED_OF_EXPORTER = [family for family in EXPORTER if family.name in _USED]
 
 
