@@ -26,6 +26,14 @@ ALERTS_OF: Mapping[Kind, tuple[str, ...] | str] = {
     Kind.TICKET_NOT_GRANTED: ("TicketLost",),
     Kind.SBD_WATCHDOG_MISSING: ("SbdWatchdogMissing",),
     Kind.SBD_DAEMON_DOWN: ("SbdDaemonDown",),
+    Kind.COROSYNC_UNRESPONSIVE: ("CorosyncUnresponsive", "NoTrustedView"),
+    Kind.QUORUM_DISAGREES: ("CorosyncQuorumDisagrees",),
+    Kind.QUORUM_WITHOUT_MARGIN: ("CorosyncQuorumWithoutMargin",),
+    Kind.EXPECTED_VOTES_DIFFER: ("CorosyncExpectedVotesDiffer",),
+    Kind.QDEVICE_NOT_VOTING: ("CorosyncQdeviceNotVoting",),
+    Kind.COROSYNC_LINK_DOWN: ("CorosyncLinkDown",),
+    Kind.COROSYNC_ALL_LINKS_DOWN: ("CorosyncAllLinksDown",),
+    Kind.COROSYNC_RING_FAULTY: ("CorosyncRingFaulty",),
     Kind.NODE_UNCLEAN: ("NodeUnclean",),
     Kind.NODE_OFFLINE: ("NodeOffline",),
     Kind.REMOTE_NODE_UNCLEAN: ("RemoteNodesUnclean", "ManyRemoteNodesLost"),
@@ -83,9 +91,10 @@ ALERTS_OF: Mapping[Kind, tuple[str, ...] | str] = {
     Kind.FAIL_COUNT_NEAR_THRESHOLD: ("FailCountNearThreshold",),
     Kind.LEFT_OVER_CONSTRAINT: ("LeftoverConstraint",),
 }
-"""The alerts of each kind, without their prefix, or why it has none."""
+"""The alerts of each kind, without the prefix Pacemaker, or why it has none."""
 
 _TIME = "one observation does not know what was before"
+_EXPORTER = "it is about the exporter, not about the cluster"
 _OTHERS = "one exporter does not know what others see"
 WITHOUT_A_KIND: Mapping[str, str] = {
     "BundleCrashLooping": _TIME,
@@ -95,6 +104,11 @@ WITHOUT_A_KIND: Mapping[str, str] = {
     "BundlePromotionsFlapping": _TIME,
     "BundleGone": _TIME,
     "BundleRemoved": _TIME,
+    "CorosyncLinkFlapping": _TIME,
+    "CorosyncTokenLost": _TIME,
+    "CorosyncPaused": _TIME,
+    "CorosyncReadDenied": _EXPORTER,
+    "CorosyncReadFailing": _EXPORTER,
     "SplitBrain": _OTHERS,
     "SplitView": _OTHERS,
     "ClusterNamesClash": _OTHERS,
