@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.metrics.families import EVERY_FAMILY
-from tests.support.harness import see
+from tests.support.harness import corosync, see
 from tests.support.harness.call_pcs import refused
 from tests.support.model.cib import RemoteNode, controllers
 from tests.support.model.states import FIRST, NOW, STATES
@@ -195,7 +195,7 @@ def test_links_in_runbooks_resolve(page: Path) -> None:
 def test_commands_of_runbooks_leave_containers_to_pacemaker(page: Path) -> None:
     text = _read(page)
     assert "pcs resource meta BUNDLE" not in text  # pcs 0.11: "unable to find a resource"
-    for command in _commands(text, "(systemctl|journalctl)"):
+    for command in _commands(text, "systemctl"):
         assert "pacemaker-bundle-exporter" in command
     outside = re.sub(r"<!-- crm_mon: .*? -->\n```\n.*?```", "", text, flags=re.DOTALL)
     for block in (*(block for _, block in _blocks(outside)), *re.findall(r"`([^`]+)`", outside)):
@@ -218,7 +218,7 @@ def test_pcs_accepts_the_commands_of_runbooks() -> None:
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
 def test_runbooks_name_only_declared_metrics(page: Path) -> None:
-    named = set(re.findall(r"\bpacemaker_[a-z_]+[a-z]\b", _read(page)))
+    named = set(re.findall(r"\b(?:pacemaker|corosync)_[a-z_]+[a-z]\b", _read(page)))
     declared = {family.name for family in EVERY_FAMILY}
     other = {"pacemaker_remote", "pacemaker_remoted", "pacemaker_forgotten"}
     assert named - declared - other - {name.split(":")[1] for name in RECORDS} == set()
@@ -241,7 +241,7 @@ def test_promtool_accepts_the_expressions_of_runbooks(tmp_path: Path) -> None:
 
 @cache
 def _said(state: str) -> list[str]:
-    """Return the text of crm_mon as `pcs status --full` requests it, or a capture."""
+    """Return the text of crm_mon as `pcs status --full` requests it, or a capture of crm_mon."""
     if "/" in state:
         captured = re.sub(r"<[^>]+>", "", see.captured(state).decode())
         return [" ".join(line.split()) for line in captured.splitlines()]
@@ -266,3 +266,13 @@ def test_excerpts_match_what_crm_mon_prints(page: Path) -> None:
             left = iter(_said(state[1]))
             for line in block.splitlines():
                 assert " ".join(line.split()) in left, f"{state[1]}, in this order: {line}"
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.stem)
+def test_excerpts_match_what_corosync_printed(page: Path) -> None:
+    for before, block in _blocks(_read(page)):
+        if capture := re.fullmatch(r"<!-- corosync: (\S+) -->", before):
+            printed = corosync.printed(capture[1])
+            left = iter([" ".join(line.split()) for line in printed.splitlines()])
+            for line in block.splitlines():
+                assert " ".join(line.split()) in left, f"{capture[1]}, in this order: {line}"

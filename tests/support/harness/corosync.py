@@ -32,6 +32,13 @@ def stdout(name: str) -> str:
     return found.stdout.decode()
 
 
+def printed(name: str) -> str:
+    """What a command wrote to standard output and standard error."""
+    found = capture(name)
+    assert isinstance(found, Completed)
+    return found.stdout.decode() + found.stderr
+
+
 class CapturedCorosync:
     """Answers as corosync did in one state: for ScriptedCommands.corosync.
 
