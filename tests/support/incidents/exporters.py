@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import promql_parser
 
 from exporter.cli import flags
+from exporter.cluster.corosync import Corosync, CorosyncState
 from exporter.cluster.model import Cluster, Snapshot
 from exporter.cluster.observation import Observation
 from exporter.cluster.outcome import Failure, Outcome, SourceStatus
@@ -129,6 +130,7 @@ class _Process:
         """The last in which the CIB was read."""
         self._changed = False
         """Whether the CIB changed since it was read last."""
+        self._of_corosync = SourceStatus("corosync")
         self._of_status = SourceStatus("status")
         self._of_configuration = SourceStatus("configuration")
         self._of_node = SourceStatus("local_node")
@@ -141,6 +143,11 @@ class _Process:
     ) -> tuple[object, Page, ExporterStatus]:
         """A poll and what it leaves to see."""
         outcome = Outcome.SUCCESS if mode == "up" else Outcome(mode)
+        unanswered = _corosync(exporter, outcome, self._node in moment.world.blind)
+        self._of_corosync = self._of_corosync.after(unanswered, 0.1)
+        hangs = unanswered is not None and unanswered.outcome is Outcome.TIMEOUT
+        corosync = Corosync(CorosyncState.UNRESPONSIVE if hangs else CorosyncState.UNKNOWN)
+        self._state = replace(self._state, corosync=corosync)
         if outcome is Outcome.SUCCESS:
             self._see(exporter, moment, now)
         elif outcome is Outcome.NOT_CONNECTED:
@@ -158,7 +165,7 @@ class _Process:
             last_outcome=outcome,
             last_poll_time=seen_at,
             poll_duration=duration,
-            sources=(self._of_status, self._of_configuration, self._of_node),
+            sources=(self._of_corosync, self._of_status, self._of_configuration, self._of_node),
         )
         identity = Identity(
             exporter.version, "", "3.11", SETTINGS.poll_interval, SETTINGS.poll_max_age
@@ -166,12 +173,12 @@ class _Process:
         # Between two scrapes there were polls: what is too old is too old at the scrape.
         state = self._state.at(now, identity.max_age)
         page = self._page if state.judgement is not None else {}
-        key = (outcome, exporter, id(page), state.trusted, state.dc)
+        key = (outcome, exporter, id(page), state.trusted, state.dc, hangs)
         return key, page, state.status(identity)
 
     def _see(self, exporter: Exporter, moment: Moment, now: float) -> None:
         knows = self._node if exporter.knows_its_name else ""
-        seen = (moment.at, exporter.cib, knows)
+        seen = (moment.at, exporter.cib, knows, self._state.corosync)
         if self._seen != seen:
             observation = self._reader.observe(view(moment.world, self._node), moment.at)
             history = self._history.after(observation.snapshot)
@@ -186,6 +193,7 @@ class _Process:
                     configuration_current=self._read.configuration_current and not self._changed,
                     role_changes=history,
                     local_node=knows,
+                    corosync=self._state.corosync,
                 )
             )
             self._page = _samples(OF_CLUSTER, judgement)
@@ -196,6 +204,15 @@ class _Process:
         if self._state.judgement is None:  # it was withdrawn
             self._seen = ()
             self._see(exporter, moment, now)
+
+
+def _corosync(exporter: Exporter, crm_mon: Outcome, hangs: bool) -> Failure | None:
+    """Return why corosync gives no answer; None if it does."""
+    if not exporter.may_ask_corosync:
+        return Failure(Outcome.PERMISSION_DENIED, "")
+    if hangs:
+        return Failure(Outcome.TIMEOUT, "")
+    return Failure(Outcome.NOT_CONNECTED, "") if crm_mon is Outcome.NOT_CONNECTED else None
 
 
 def _samples(families: Sequence[object], about: object) -> Page:

@@ -469,6 +469,11 @@ def _cibadmin(world: World, _: float, said: re.Match[str]) -> World:
     return _each_exporter(world, said["node"], cib=said[2] == "works")
 
 
+@_step("corosync (refuses|allows) the exporter on <node>")
+def _refuses(world: World, _: float, said: re.Match[str]) -> World:
+    return _each_exporter(world, said["node"], may_ask_corosync=said[1] == "allows")
+
+
 @_step("clock of <node> is <seconds>s (ahead|behind)")
 def _clock(world: World, _: float, said: re.Match[str]) -> World:
     ahead = float(said["seconds"]) * (1 if said[3] == "ahead" else -1)

@@ -136,6 +136,7 @@ class Exporter:
     """up, down, absent (no longer a target), or the outcome of failed polls."""
     cib: bool = True
     """Whether cibadmin works."""
+    may_ask_corosync: bool = True
     clock: float = 0.0
     """Seconds that its clock is ahead."""
     slow: bool = False
