@@ -26,6 +26,18 @@ from exporter.cluster.configuration import (
     Dependency,
     ResourceKind,
 )
+from exporter.cluster.corosync import (
+    ConfiguredNode,
+    Corosync,
+    CorosyncCounters,
+    CorosyncSettings,
+    CorosyncState,
+    Link,
+    Member,
+    Pause,
+    Quorum,
+    Ring,
+)
 from exporter.cluster.model import (
     Ban,
     Bundle,
@@ -245,7 +257,7 @@ KEYS: Mapping[str, set[str]] = {
     "": {
         "source", "taken_at", "local_node", "trusted", "configuration_current", "cluster", "nodes",
         "bundles", "resources", "clones", "history", "failed_actions", "fencing", "bans", "tickets",
-        "sbd", "problems",
+        "corosync", "sbd", "problems",
     },
     "cluster": {
         "name", "pacemaker_version", "api_version", "stack", "dc_elected", "dc_name", "quorate",
@@ -288,6 +300,19 @@ KEYS: Mapping[str, set[str]] = {
     "fencing": {"target", "action", "status", "completed", "origin", "reason"},
     "bans": {"constraint", "resource", "node", "score", "promoted_only", "by_command"},
     "tickets": {"id", "granted", "standby"},
+    "corosync": {
+        "state", "cluster_name", "transport", "local_id", "quorate", "votes_expected",
+        "votes_expected_highest", "votes_present", "votes_needed", "quorum_options",
+        "qdevice_configured", "qdevice_votes", "nodes", "members", "links", "rings", "last_pause",
+    },
+    "corosync.nodes": {"id", "name", "addresses", "member"},
+    "corosync.nodes.addresses": {"0"},
+    "corosync.members": {
+        "id", "name", "votes", "qdevice_registered", "qdevice_alive", "qdevice_voting",
+    },
+    "corosync.links": {"peer", "link", "connected", "latency_average_seconds"},
+    "corosync.rings": {"ring", "faulty"},
+    "corosync.last_pause": {"seconds", "at"},
     "sbd": {"devices", "running"},
     "problems": {
         "kind", "severity", "subjects", "cause", "sentence", "texts", "commands",
@@ -321,12 +346,23 @@ CONFIGURATION = Configuration(
 )
 
 
+COROSYNC = Corosync(
+    CorosyncState.ANSWERED,
+    CorosyncSettings(nodes=(ConfiguredNode(1, ODD, ((0, ODD),)),)),
+    Quorum(True, 1, 1, 1, 1, 1, members=(Member(1, 1),)),
+    (Link(2, 0, connected=True),),
+    (Ring(0, faulty=True),),
+    CorosyncCounters(pause=Pause(1.0, 0.0)),
+)
+
+
 def test_json_has_the_keys_that_scripts_rely_on() -> None:
     seen = odd()
     read = replace(CONFIGURATION, preferences=seen.bans)
     facts: Mapping[type, object] = {Sbd: Sbd((ODD,), running=True)}
-    told = document(judge(Observation(seen, read, taken=0.0, facts=facts)))
-    assert keys(told, "", {}) == KEYS
+    told = document(judge(Observation(seen, read, taken=0.0, corosync=COROSYNC, facts=facts)))
+    # The addresses are by number of the link, which is a text in JSON.
+    assert keys(json.loads(json.dumps(told)), "", {}) == KEYS
     assert told["taken_at"] == "1970-01-01T00:00:00Z"
     assert told["history"][0]["last_failure"] == "1970-01-01T00:00:00Z"
     assert told["failed_actions"][0]["last_change"] == "1970-01-01T00:00:00Z"
@@ -600,6 +636,8 @@ class Answers:
         self.timeouts: dict[str, float] = {}
 
     def run(self, argv: Sequence[str], timeout: float) -> Completed | Failure:
+        if argv[0].startswith("corosync-"):
+            return Failure(Outcome.NOT_FOUND, "no corosync")
         self.timeouts[argv[0]] = timeout
         answer = self._answers[argv[0]]
         if isinstance(answer, Failure):

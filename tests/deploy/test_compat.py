@@ -27,7 +27,7 @@ from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.prometheus, pytest.mark.peer]
 
-RULES = ROOT / "deploy" / "prometheus" / "compat-ha_cluster_exporter.rules.yml"
+RULES = ROOT / "deploy" / "prometheus" / "compat" / "ha_cluster_exporter.rules.yml"
 CONDITIONS = frozenset({"ha_cluster_pacemaker_nodes", "ha_cluster_pacemaker_resources"})
 OF_THE_TARGET = frozenset({"__name__", "instance", "job"})
 CLUSTER = but(

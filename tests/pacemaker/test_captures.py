@@ -17,9 +17,7 @@ CASES = sorted(
     path.stem for path in (see.CAPTURES / "2.1.5").iterdir() if not path.stem.endswith(".legacy")
 )
 VERSIONS = sorted(
-    path.name
-    for path in see.CAPTURES.iterdir()
-    if path.is_dir() and not path.name.startswith("live")
+    path.name for path in see.CAPTURES.iterdir() if path.is_dir() and path.name[0].isdigit()
 )
 LIVE = sorted(path.stem for path in (see.CAPTURES / "live-2.1.5").glob("0*.xml"))
 

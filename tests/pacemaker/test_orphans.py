@@ -76,6 +76,7 @@ def _exporter(crm_mon: Path) -> list[str]:
         f"--crm_mon.path={crm_mon}",
         "--cibadmin.path=/bin/false",
         "--crm_node.path=/bin/false",
+        "--no-collector.corosync",
     ]
     flags = ["--web.listen-address=127.0.0.1:0", "--poll.interval=10ms"]
     return [sys.executable, "-m", "exporter", *flags, *paths]

@@ -251,9 +251,10 @@ class Site:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The flags that name the commands."""
+        """The flags that name the commands; this machine's corosync is left alone."""
         commands = (self.crm_mon, self.cibadmin, self.crm_node)
-        return tuple(f"--{command.path.name}.path={command.path}" for command in commands)
+        paths = (f"--{command.path.name}.path={command.path}" for command in commands)
+        return (*paths, "--no-collector.corosync")
 
     def program(self, *flags: str, wait: bool = True) -> Program:
         return Program(self.directory, *self.paths, *flags, wait=wait)
@@ -1032,6 +1033,9 @@ def test_help_shows_every_default() -> None:
         "--crm_mon.path": "crm_mon",
         "--cibadmin.path": "cibadmin",
         "--crm_node.path": "crm_node",
+        "--corosync-cmapctl.path": "corosync-cmapctl",
+        "--corosync-quorumtool.path": "corosync-quorumtool",
+        "--corosync.socket": "none",
         "--command.prefix": "none",
         "--from-file": "none",
         "--collector.node-attributes": "pingd",
