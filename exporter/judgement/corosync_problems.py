@@ -60,12 +60,7 @@ def _quorum(facts: Facts, quorum: Quorum) -> Iterator[Finding]:
             says=f"Pacemaker says that there is {_quorum_word(quorate)}, corosync that there is"
             f" {_quorum_word(quorum.quorate)}",
         )
-    if (
-        quorum.quorate
-        and quorum.present == quorum.needed
-        and quorum.expected > quorum.present
-        and QuorumOption.TWO_NODE not in quorum.options
-    ):
+    if _has_no_margin(quorum):
         yield Finding(
             Kind.QUORUM_WITHOUT_MARGIN,
             Severity.WARNING,
@@ -84,6 +79,16 @@ def _quorum(facts: Facts, quorum: Quorum) -> Iterator[Finding]:
             says=f"the nodes disagree on the expected votes: {quorum.expected} here, and"
             f" {quorum.expected_highest} elsewhere",
         )
+
+
+def _has_no_margin(quorum: Quorum) -> bool:
+    """Whether quorum is lost with one vote less, although more votes are expected."""
+    if not quorum.quorate or quorum.present != quorum.needed or quorum.expected <= quorum.present:
+        return False
+    # A side of exactly half the votes may keep quorum: votequorum(5).
+    breaks_ties = QuorumOption.AUTO_TIE_BREAKER in quorum.options
+    half_remains = 2 * (quorum.present - 1) == quorum.expected
+    return QuorumOption.TWO_NODE not in quorum.options and not (breaks_ties and half_remains)
 
 
 def _absent(facts: Facts) -> Iterator[str]:

@@ -141,6 +141,10 @@ class TestVotes:
             replace(QUORUM, present=2, expected=2, expected_highest=2),
             replace(QUORUM, present=4, expected=5, expected_highest=5, needed=3),
             replace(
+                QUORUM, present=3, needed=3, expected=4, expected_highest=4,
+                options=frozenset({QuorumOption.AUTO_TIE_BREAKER}),
+            ),
+            replace(
                 QUORUM, present=1, needed=1, expected=2, expected_highest=2,
                 options=frozenset({QuorumOption.TWO_NODE}),
             ),
@@ -148,6 +152,22 @@ class TestVotes:
     )  # fmt: skip
     def test_margin(self, quorum: Quorum) -> None:
         assert found(replace(HEALTHY, quorum=quorum)) == ()
+
+    @pytest.mark.parametrize(
+        "quorum",
+        [
+            replace(QUORUM, present=3, needed=3, expected=4, expected_highest=4),
+            # The next one would leave less than half.
+            replace(
+                QUORUM, present=3, needed=3, expected=5, expected_highest=5,
+                options=frozenset({QuorumOption.AUTO_TIE_BREAKER}),
+            ),
+        ],
+    )  # fmt: skip
+    def test_no_margin_of_other_sizes(self, quorum: Quorum) -> None:
+        assert Kind.QUORUM_WITHOUT_MARGIN in {
+            problem.kind for problem in found(replace(HEALTHY, quorum=quorum))
+        }
 
     def test_expected_votes_differ(self) -> None:
         (problem,) = found(replace(HEALTHY, quorum=replace(QUORUM, expected_highest=5)))
