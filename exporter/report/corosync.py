@@ -29,6 +29,13 @@ def summary(corosync: Corosync) -> Cell:
     )
 
 
+def links(corosync: Corosync) -> str:
+    """Return how many of the links to other nodes are up; empty without links."""
+    number = len(corosync.links)
+    up = sum(link.connected for link in corosync.links)
+    return f"{up} of {number} links from this node are up" if number else ""
+
+
 def members(observation: Observation) -> Table | None:
     """Return the nodes that corosync knows, with their votes and the links to them."""
     corosync = observation.corosync

@@ -110,6 +110,11 @@ def exceptions(table: Table) -> Table:
     return _with_rows(table, shown, ", ".join(parts))
 
 
+def has_exceptions(table: Table) -> bool:
+    """Whether any row is not well."""
+    return any(_tones(row) & _BAD for row in table.rows)
+
+
 def first_rows(table: Table) -> Table:
     """Return the first rows, and count the rest."""
     left_out = len(table.rows) - LISTED

@@ -466,7 +466,7 @@ def _facts(inputs: Inputs, observation: Observation | None) -> Element:
         facts.append(("View", (_trust(inputs),), _viewpoint(observation)))
         facts.append(("Cluster", tables.summary(cluster), tables.software(cluster)))
         if about := corosync.summary(observation.corosync):
-            facts.append(("Corosync", about, ""))
+            facts.append(("Corosync", about, corosync.links(observation.corosync)))
         if cluster.last_change:
             changed = when(cluster.last_change_time, inputs.now, " UTC") or cluster.last_change
             author = tables.author_of_last_change(cluster)
@@ -534,7 +534,8 @@ def _cluster(
     yield from _bundles(judgement)
     if nodes := tables.nodes(judgement):
         yield _nodes(nodes)
-    if members := corosync.members(observation):
+    # If all is well, the summary says enough.
+    if (members := corosync.members(observation)) and tables.has_exceptions(members):
         yield _section("corosync", members)
     yield from _resources(judgement.instances, judgement.problems)
     for name, table in tables.other_tables(judgement, now):

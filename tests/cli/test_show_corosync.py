@@ -9,6 +9,7 @@ from exporter.judgement.judge import judge
 from exporter.polling.observer import Observer
 from exporter.report import corosync
 from exporter.report.document import document
+from exporter.report.tables import has_exceptions
 from exporter.sources.tools import SourceContext, Tools
 from tests.cli.test_show_parts import lines
 from tests.support.harness.corosync import CapturedCorosync
@@ -73,6 +74,21 @@ def test_corosync_that_may_not_be_asked_is_not_mentioned(commands: ScriptedComma
     found = observed(commands, CapturedCorosync(*NODE_DOWN))
     page = lines(judge(replace(found, corosync=Corosync())))
     assert not [line for line in page if "corosync" in line.lower()]
+
+
+def test_links_are_counted(commands: ScriptedCommands) -> None:
+    found = observed(commands, CapturedCorosync(*NODE_DOWN)).corosync
+    assert corosync.links(found) == "2 of 4 links from this node are up"
+    assert corosync.links(Corosync(CorosyncState.ANSWERED)) == ""
+
+
+def test_table_without_anything_to_look_at_is_told_apart(commands: ScriptedCommands) -> None:
+    found = observed(commands, CapturedCorosync(*NODE_DOWN))
+    table = corosync.members(found)
+    assert table is not None
+    assert has_exceptions(table)
+    well = replace(table, rows=table.rows[:2])
+    assert not has_exceptions(well)
 
 
 def test_summaries() -> None:
