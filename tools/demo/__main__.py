@@ -7,7 +7,8 @@ into a folder of its name:
   moment, with the clock set by faketime (Debian: pacemaker-cli-utils, faketime);
 - ``cib.xml``: the configuration as cibadmin prints it, with an empty status section, and
   ``frames/NN-name.cib.xml`` for each frame with another configuration;
-- ``timeline.json``: when each frame is shown, and what happens in it.
+- ``timeline.json``: when each frame is shown, what happens in it, and which of the answers in
+  ``corosync/``, captured on a real cluster, goes with it.
 
 Large stories have their XML files in ``frames.tar.xz``. The same crm_mon writes the same bytes
 every time. Without a running cluster it cannot print the `<pacemakerd>` element and the fencing

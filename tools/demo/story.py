@@ -4,6 +4,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -24,6 +25,7 @@ LARGE = 1_000_000
 """Bytes above which the files of a story are packed."""
 REQUEST = ("crm_mon", "--output-as=xml", "--inactive")
 _TIMEOUT = 60
+_THIRD_IS_ON = re.compile(rb'<node name="controller-2" [^>]*online="true"')
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ def write(directory: Path, story: Sequence[Frame]) -> None:
         whole, configured = configuration(frame)
         cib = "cib.xml" if configured == usual else f"{name}.cib.xml"
         files.setdefault(cib, whole.encode())
-        files[f"{name}.xml"] = shown(frame)
+        files[f"{name}.xml"] = answer = shown(frame)
         timeline.append(
             {
                 "at": frame.at,
                 "name": frame.name,
                 "file": f"{name}.xml",
                 "cib": cib,
+                "corosync": "all" if _THIRD_IS_ON.search(answer) else "without-third",
                 "says": frame.says,
             }
         )

@@ -21,7 +21,6 @@ DEMOS = ("bundles", "cloud")
 PACKED = "frames.tar.xz"
 """The XML files of a demonstration that would be large otherwise."""
 LOCAL_NODE = "controller-0"
-_THIRD_IS_ON = re.compile(rb'<node name="controller-2" [^>]*online="true"')
 _CTIME = "%a %b %d %H:%M:%S %Y"
 _ISO = "%Y-%m-%d %H:%M:%SZ"
 _TIME = re.compile(
@@ -54,7 +53,8 @@ class DemoCommands:
         if command == "crm_node":
             answer = LOCAL_NODE.encode()
         elif command.startswith("corosync-"):
-            answer = self._corosync(command, argv, self._read(frame["file"]))
+            name = f"{frame['corosync']}-{_corosync_answer(command, argv)}.txt"
+            answer = (self._of_corosync / name).read_bytes()
         elif command == "cibadmin":
             answer = self._read(frame["cib"])
         else:
@@ -62,17 +62,15 @@ class DemoCommands:
             answer = _shifted(self._read(frame["file"]), shift)
         return Completed(tuple(argv), 0, answer, "")
 
-    def _corosync(self, command: str, argv: Sequence[str], crm_mon: bytes) -> bytes:
-        state = "all" if _THIRD_IS_ON.search(crm_mon) else "without-third"
-        if command == "corosync-quorumtool":
-            what = "quorum"
-        else:
-            what = "statistics" if argv[1] == "-m" else "settings"
-        return (self._of_corosync / f"{state}-{what}.txt").read_bytes()
-
     def _read(self, name: str) -> bytes:
         packed = self._files / PACKED
         return _unpacked(packed, name) if packed.is_file() else (self._files / name).read_bytes()
+
+
+def _corosync_answer(command: str, argv: Sequence[str]) -> str:
+    if command == "corosync-quorumtool":
+        return "quorum"
+    return "statistics" if argv[1] == "-m" else "settings"
 
 
 def _unpacked(packed: Traversable, name: str) -> bytes:
