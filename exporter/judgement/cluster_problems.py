@@ -7,7 +7,7 @@ from exporter.judgement import commands
 from exporter.judgement.commands import Command
 from exporter.judgement.corosync_problems import waits_for_all
 from exporter.judgement.facts import Facts
-from exporter.judgement.problem import CLUSTER, Finding, Kind, Severity, Subject, SubjectType
+from exporter.judgement.problem import Finding, Kind, Severity, Subject, SubjectType, about_cluster
 
 _NO_ACTION = "Pacemaker does not start, stop or recover resources"
 
@@ -20,51 +20,47 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from _tickets(facts)
 
 
-def _finding(kind: Kind, severity: Severity, says: str, *advice: str) -> Finding:
-    return Finding(kind, severity, CLUSTER, (), tuple(map(Command, advice)), says=says)
-
-
 def _trust(facts: Facts) -> Iterator[Finding]:
     cluster = facts.snapshot.cluster
     if cluster.dc_elected is False:
         says = "no DC is elected: do not trust this view yet"
-        yield _finding(Kind.NO_DC, Severity.CRITICAL, says, commands.STATUS)
+        yield about_cluster(Kind.NO_DC, Severity.CRITICAL, says, commands.STATUS)
     if cluster.quorate is False:
         says = "this partition has no quorum: it does not know what runs elsewhere"
         if waits_for_all(facts.observation.corosync):
             says += "; corosync has the votes, and waits until it sees all nodes (wait_for_all)"
         # `pcs quorum status` fails without quorum.
-        yield _finding(Kind.NO_QUORUM, Severity.CRITICAL, says, "corosync-quorumtool -s")
+        yield about_cluster(Kind.NO_QUORUM, Severity.CRITICAL, says, "corosync-quorumtool -s")
     if not facts.snapshot.authoritative and False not in {cluster.dc_elected, cluster.quorate}:
         says = "crm_mon does not tell whether this partition has a DC and quorum: do not trust it"
-        yield _finding(Kind.QUORUM_UNKNOWN, Severity.CRITICAL, says, commands.STATUS)
+        yield about_cluster(Kind.QUORUM_UNKNOWN, Severity.CRITICAL, says, commands.STATUS)
 
 
 def _options(facts: Facts) -> Iterator[Finding]:
     cluster = facts.snapshot.cluster
     if cluster.stop_all_resources:
-        yield _finding(
+        yield about_cluster(
             Kind.STOP_ALL_RESOURCES,
             Severity.CRITICAL,
             "stop-all-resources is set: Pacemaker stops every resource",
             "pcs property set stop-all-resources=false",
         )
     if cluster.maintenance_mode:
-        yield _finding(
+        yield about_cluster(
             Kind.MAINTENANCE_MODE,
             Severity.INFO,
             f"maintenance mode is on: {_NO_ACTION}",
             "pcs property set maintenance-mode=false",
         )
     elif facts.in_maintenance:
-        yield _finding(
+        yield about_cluster(
             Kind.MAINTENANCE_MODE,
             Severity.INFO,
             f"every node is in maintenance: {_NO_ACTION}",
             "pcs node unmaintenance --all",
         )
     if cluster.fencing_enabled is False:
-        yield _finding(
+        yield about_cluster(
             Kind.FENCING_DISABLED,
             Severity.WARNING,
             "fencing is disabled: resources of a lost node cannot be recovered safely",
@@ -73,7 +69,7 @@ def _options(facts: Facts) -> Iterator[Finding]:
         )
     if cluster.mixed_version:
         says = "the nodes run different versions of Pacemaker"
-        yield _finding(Kind.MIXED_VERSIONS, Severity.INFO, says, commands.STATUS)
+        yield about_cluster(Kind.MIXED_VERSIONS, Severity.INFO, says, commands.STATUS)
 
 
 def _sources(facts: Facts) -> Iterator[Finding]:
@@ -81,7 +77,7 @@ def _sources(facts: Facts) -> Iterator[Finding]:
     if facts.snapshot.fencing is None:
         says = "the fencer did not return its history"
         advice = "pcs stonith history"
-        yield _finding(Kind.FENCING_HISTORY_UNREAD, Severity.WARNING, says, advice)
+        yield about_cluster(Kind.FENCING_HISTORY_UNREAD, Severity.WARNING, says, advice)
     # A saved output of crm_mon comes without a CIB.
     if observation.origin is not Origin.FILE and not observation.configuration_current:
         says = (
@@ -90,7 +86,7 @@ def _sources(facts: Facts) -> Iterator[Finding]:
             else "the CIB could not be read since it changed: what is expected may be outdated"
         )
         advice = "cibadmin --query --scope=configuration"
-        yield _finding(Kind.CONFIGURATION_NOT_CURRENT, Severity.WARNING, says, advice)
+        yield about_cluster(Kind.CONFIGURATION_NOT_CURRENT, Severity.WARNING, says, advice)
 
 
 def _tickets(facts: Facts) -> Iterator[Finding]:

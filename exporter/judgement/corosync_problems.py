@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from exporter.cluster.corosync import Corosync, CorosyncState, Quorum, QuorumOption
 from exporter.judgement.commands import Command
 from exporter.judgement.facts import Facts
-from exporter.judgement.problem import CLUSTER, Finding, Kind, Severity, Subject, SubjectType
+from exporter.judgement.problem import Finding, Kind, Severity, Subject, SubjectType, about_cluster
 
-_QUORUM = Command("corosync-quorumtool -s")
-_LINKS = Command("corosync-cfgtool -s")
-_PROCESS = Command("ps -C corosync -o pid,stat,wchan:32,etime,args")
+_QUORUM = "corosync-quorumtool -s"
+_LINKS = "corosync-cfgtool -s"
+_PROCESS = "ps -C corosync -o pid,stat,wchan:32,etime,args"
 """T is stopped, D waits for a device."""
 
 
@@ -20,13 +20,13 @@ def find(facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with corosync, as this node sees it."""
     corosync = facts.observation.corosync
     if corosync.unresponsive:
-        yield Finding(
+        yield about_cluster(
             Kind.COROSYNC_UNRESPONSIVE,
             Severity.CRITICAL,
-            CLUSTER,
-            commands=(_PROCESS, _QUORUM),
-            says="corosync on this node does not answer: this view may be old, and the other nodes"
+            "corosync on this node does not answer: this view may be old, and the other nodes"
             " may have gone on without this one",
+            _PROCESS,
+            _QUORUM,
         )
     if corosync.state is not CorosyncState.ANSWERED:
         return
@@ -52,32 +52,29 @@ def waits_for_all(corosync: Corosync) -> bool:
 def _quorum(facts: Facts, quorum: Quorum) -> Iterator[Finding]:
     quorate = facts.snapshot.cluster.quorate
     if quorate is not None and quorate is not quorum.quorate:
-        yield Finding(
+        yield about_cluster(
             Kind.QUORUM_DISAGREES,
             Severity.WARNING,
-            CLUSTER,
-            commands=(_QUORUM,),
-            says=f"Pacemaker says that there is {_quorum_word(quorate)}, corosync that there is"
+            f"Pacemaker says that there is {_quorum_word(quorate)}, corosync that there is"
             f" {_quorum_word(quorum.quorate)}",
+            _QUORUM,
         )
     if _has_no_margin(quorum):
-        yield Finding(
+        yield about_cluster(
             Kind.QUORUM_WITHOUT_MARGIN,
             Severity.WARNING,
-            CLUSTER,
-            commands=(_QUORUM,),
-            cause=facts.cause_of_nodes(_absent(facts)),
-            says=f"the cluster loses quorum with the next vote: {quorum.present} of"
+            f"the cluster loses quorum with the next vote: {quorum.present} of"
             f" {quorum.expected} votes are present, and {quorum.needed} are needed",
+            _QUORUM,
+            cause=facts.cause_of_nodes(_absent(facts)),
         )
     if quorum.expected != quorum.expected_highest:
-        yield Finding(
+        yield about_cluster(
             Kind.EXPECTED_VOTES_DIFFER,
             Severity.WARNING,
-            CLUSTER,
-            commands=(_QUORUM,),
-            says=f"the nodes disagree on the expected votes: {quorum.expected} here, and"
+            f"the nodes disagree on the expected votes: {quorum.expected} here, and"
             f" {quorum.expected_highest} elsewhere",
+            _QUORUM,
         )
 
 
@@ -114,12 +111,12 @@ def _qdevice(quorum: Quorum) -> Iterator[Finding]:
         why = "its daemon on this node does not answer"
     else:
         why = "it is alive and does not vote: its server may be out of reach"
-    yield Finding(
+    yield about_cluster(
         Kind.QDEVICE_NOT_VOTING,
         Severity.WARNING,
-        CLUSTER,
-        commands=(Command("corosync-qdevice-tool -sv"), Command("pcs quorum device status")),
-        says=f"the quorum device casts no vote: {why}",
+        f"the quorum device casts no vote: {why}",
+        "corosync-qdevice-tool -sv",
+        "pcs quorum device status",
     )
 
 
@@ -138,7 +135,7 @@ def _links(facts: Facts, corosync: Corosync) -> Iterator[Finding]:
                 Severity.WARNING,
                 subject,
                 tuple(f"link {link.number} is down" for link in lost),
-                (_LINKS,),
+                (Command(_LINKS),),
             )
         elif peer in corosync.member_ids or subject.name in online:
             yield Finding(
@@ -146,17 +143,16 @@ def _links(facts: Facts, corosync: Corosync) -> Iterator[Finding]:
                 Severity.WARNING,
                 subject,
                 ("no link to it is connected, and it still counts as a member",),
-                (_LINKS,),
+                (Command(_LINKS),),
             )
 
 
 def _rings(corosync: Corosync) -> Iterator[Finding]:
     faulty = [str(ring.number) for ring in corosync.rings if ring.faulty]
     if faulty:
-        yield Finding(
+        yield about_cluster(
             Kind.COROSYNC_RING_FAULTY,
             Severity.WARNING,
-            CLUSTER,
-            commands=(_LINKS,),
-            says=f"corosync has marked ring {' and ring '.join(faulty)} faulty",
+            f"corosync has marked ring {' and ring '.join(faulty)} faulty",
+            _LINKS,
         )

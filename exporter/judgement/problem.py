@@ -219,6 +219,23 @@ class Finding:
     """It has a reason of its own: never group it with findings about other subjects."""
 
 
+def about_cluster(
+    kind: Kind, severity: Severity, says: str, *advice: str, cause: Cause | None = None
+) -> Finding:
+    """Return a finding about the cluster itself.
+
+    Args:
+        kind: its kind.
+        severity: its severity.
+        says: the whole sentence.
+        advice: commands to inspect or repair it.
+        cause: the problem that it follows from.
+
+    """
+    commands = tuple(map(Command, advice))
+    return Finding(kind, severity, CLUSTER, commands=commands, cause=cause, says=says)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with one or many subjects, for one cause."""

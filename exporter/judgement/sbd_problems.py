@@ -6,9 +6,17 @@ from exporter.cluster.observation import Observation
 from exporter.cluster.sbd import Sbd
 from exporter.judgement.commands import Command
 from exporter.judgement.facts import Facts
-from exporter.judgement.problem import CLUSTER, Finding, Kind, Severity, Subject, SubjectType
+from exporter.judgement.problem import (
+    CLUSTER,
+    Finding,
+    Kind,
+    Severity,
+    Subject,
+    SubjectType,
+    about_cluster,
+)
 
-_COMMANDS = (Command("pcs stonith sbd status"), Command("pcs stonith sbd config"))
+_COMMANDS = ("pcs stonith sbd status", "pcs stonith sbd config")
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -16,13 +24,12 @@ def find(facts: Facts) -> Iterator[Finding]:
     observation = facts.observation
     configuration = observation.configuration_or_empty
     if configuration.watchdog is False and configuration.watchdog_timeout:
-        yield Finding(
+        yield about_cluster(
             Kind.SBD_WATCHDOG_MISSING,
             Severity.WARNING,
-            CLUSTER,
-            commands=_COMMANDS,
-            says="stonith-watchdog-timeout is set, but Pacemaker does not find SBD running:"
+            "stonith-watchdog-timeout is set, but Pacemaker does not find SBD running:"
             " no watchdog stops a lost node",
+            *_COMMANDS,
         )
     if is_down(observation):
         yield _daemon_down(observation)
@@ -46,6 +53,6 @@ def _daemon_down(observation: Observation) -> Finding:
         Severity.CRITICAL,
         Subject(SubjectType.NODE, name) if name else CLUSTER,
         (f"{devices or 'no'} device{'' if devices == 1 else 's'} in SBD_DEVICE",) if name else (),
-        _COMMANDS,
+        tuple(map(Command, _COMMANDS)),
         says="" if name else "the node of this exporter has no running SBD daemon",
     )
