@@ -193,6 +193,12 @@ class Corosync:
             return self.settings.joined
         return frozenset(member.node_id for member in self.quorum.members)
 
+    @property
+    def node_ids(self) -> tuple[int, ...]:
+        """Ids of the nodes in the nodelist, then of members that are not in it."""
+        listed = (node.node_id for node in self.settings.nodes)
+        return tuple(dict.fromkeys((*listed, *sorted(self.member_ids))))
+
     def names(self, known: Mapping[int, str]) -> "NodeNames":
         """Return the names of nodes: those of the nodelist, else those that Pacemaker uses.
 
@@ -203,8 +209,7 @@ class Corosync:
 
         """
         listed = {node.node_id: node.name for node in self.settings.nodes if node.name}
-        peers = {link.peer_id for link in self.links}
-        ids = {node.node_id for node in self.settings.nodes} | self.member_ids | peers
+        ids = {*self.node_ids, *(link.peer_id for link in self.links)}
         names = {i: listed.get(i) or known.get(i) or str(i) for i in ids}
         return NodeNames(names if len(set(names.values())) == len(names) else {})
 

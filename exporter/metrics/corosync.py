@@ -41,7 +41,7 @@ QDEVICE = COROSYNC.for_part(
     lambda view: (view.corosync.quorum, view.corosync.settings.has_qdevice, view.names)
 )
 MEMBERS = COROSYNC.for_part(
-    lambda view: (view.corosync.settings, view.corosync.member_ids, view.names)
+    lambda view: (view.corosync.node_ids, view.corosync.member_ids, view.names)
 )
 VOTES = COROSYNC.for_part(lambda view: (view.corosync.quorum, view.names))
 ADDRESSES = COROSYNC.for_part(
@@ -134,12 +134,11 @@ def quorum_option(quorum: Quorum | None) -> Iterator[Sample]:
     ("node",),
 )
 def node_member(
-    part: tuple[CorosyncSettings, frozenset[int], NodeNames],
+    part: tuple[tuple[int, ...], frozenset[int], NodeNames],
 ) -> Iterator[Sample]:
     """The nodes of the nodelist, and members without an entry there."""
-    settings, members, names = part
-    listed = [node.node_id for node in settings.nodes]
-    for node_id in dict.fromkeys((*listed, *sorted(members))):
+    node_ids, members, names = part
+    for node_id in node_ids:
         yield (names.of(node_id),), node_id in members
 
 
@@ -259,55 +258,60 @@ def _of_links(
 
 _LINK = ("peer", "link")
 
-LINK_COUNTERS.gauge(
+
+def _link_gauge(name: str, help_text: str, value: Callable[[LinkCounters], float | None]) -> None:
+    LINK_COUNTERS.gauge(name, help_text, _LINK)(_of_links(value))
+
+
+def _link_counter(name: str, help_text: str, value: Callable[[LinkCounters], float | None]) -> None:
+    LINK_COUNTERS.counter(name, help_text, _LINK)(_of_links(value))
+
+
+_link_gauge(
     "corosync_link_mtu_bytes",
     "MTU that was found for the link; corosync keeps it when the link is lost.",
-    _LINK,
-)(_of_links(lambda link: link.mtu))
-LINK_COUNTERS.gauge(
+    lambda link: link.mtu,
+)
+_link_gauge(
     "corosync_link_latency_average_seconds",
     "Average round trip of up to 2048 pings, about 20 minutes by default: it shows a lasting"
     " change, and never a spike. Absent while the link is not connected.",
-    _LINK,
-)(_of_links(lambda link: link.latency))
-LINK_COUNTERS.counter(
+    lambda link: link.latency,
+)
+_link_counter(
     "corosync_link_downs_total",
     "Times that the link went down. It is 1 from the start, so only its increase means anything.",
-    _LINK,
-)(_of_links(lambda link: link.downs))
-LINK_COUNTERS.counter(
+    lambda link: link.downs,
+)
+_link_counter(
     "corosync_link_transmitted_bytes_total",
     "Bytes sent on the link, pings included.",
-    _LINK,
-)(_of_links(lambda link: link.transmitted))
-LINK_COUNTERS.counter(
+    lambda link: link.transmitted,
+)
+_link_counter(
     "corosync_link_received_bytes_total",
     "Bytes received on the link, pings included.",
-    _LINK,
-)(_of_links(lambda link: link.received))
-LINK_COUNTERS.counter(
+    lambda link: link.received,
+)
+_link_counter(
     "corosync_link_transmit_errors_total",
     "Packets that could not be sent on the link.",
-    _LINK,
-)(_of_links(lambda link: link.transmit_errors))
-LINK_COUNTERS.counter(
+    lambda link: link.transmit_errors,
+)
+_link_counter(
     "corosync_link_transmit_retries_total",
     "Times that sending a packet on the link was tried again.",
-    _LINK,
-)(_of_links(lambda link: link.transmit_retries))
+    lambda link: link.transmit_retries,
+)
 
 
 def _totem_counter(name: str, help_text: str, value: Callable[[TotemCounters], int | None]) -> None:
-    @TOTEM.counter(name, f"{help_text} Starts anew with corosync.")
-    def samples(totem: TotemCounters) -> Iterator[Sample]:
-        number = value(totem)
-        if number is not None:
-            yield (), number
+    TOTEM.total(name, f"{help_text} Counted since corosync started.", value)
 
 
 _totem_counter(
     "corosync_token_losses_total",
-    "Times that the token was lost while the membership was operational.",
+    "Times that the token was lost in normal operation.",
     lambda totem: totem.token_losses,
 )
 _totem_counter(

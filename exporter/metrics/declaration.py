@@ -144,13 +144,13 @@ class Scope(Generic[Source, Part]):
         self, name: str, help_text: str, value: Callable[[Part], float | None]
     ) -> Family[Source]:
         """Declare a gauge without labels; it has no sample while the value is None."""
+        return self.gauge(name, help_text)(_single(value))
 
-        def samples(part: Part) -> Iterator[Sample]:
-            present = value(part)
-            if present is not None:
-                yield (), present
-
-        return self.gauge(name, help_text)(samples)
+    def total(
+        self, name: str, help_text: str, value: Callable[[Part], float | None]
+    ) -> Family[Source]:
+        """Declare a counter without labels; it has no sample while the value is None."""
+        return self.counter(name, help_text)(_single(value))
 
     def counter(
         self, name: str, help_text: str, labels: tuple[str, ...] = ()
@@ -172,3 +172,12 @@ class Scope(Generic[Source, Part]):
             return family
 
         return declare
+
+
+def _single(value: Callable[[Part], float | None]) -> Callable[[Part], Iterator[Sample]]:
+    def samples(part: Part) -> Iterator[Sample]:
+        present = value(part)
+        if present is not None:
+            yield (), present
+
+    return samples

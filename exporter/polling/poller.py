@@ -127,9 +127,9 @@ class Poller:
             judgement, page = found
             taken = judgement.observation.taken
             self._names = judgement.observation.node_names
-            before = replace(before, corosync_blocks=self._render_corosync(before.corosync))
             after = replace(
                 before,
+                corosync_blocks=self._render_corosync(before.corosync),
                 judgement=judgement,
                 page=page,
                 started=started,

@@ -20,14 +20,14 @@ class State:
     page: Page = EMPTY
     """The metrics of the observation."""
     corosync: Corosync = Corosync()  # noqa: RUF009 - it is immutable
-    """What corosync said last. It is newer than that of the observation while crm_mon runs, and
+    """The last answer of corosync. It is newer than that of the observation while crm_mon runs, and
     after crm_mon failed."""
     corosync_blocks: tuple[Block, ...] = ()
     """The metrics of corosync's answer. They go at once when corosync gives none."""
     corosync_reads: int = 0
     """Number of polls that have asked corosync."""
     started: float = 0.0
-    """When the crm_mon of the observation was started, in seconds of the monotonic clock."""
+    """When the poll of the observation was started, in seconds of the monotonic clock."""
     polls: int = 0
     """Number of polls that have ended."""
     sources: tuple[SourceStatus, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from exporter.cluster.corosync import Corosync, CorosyncState, Member, QdeviceStatus
+from exporter.cluster.corosync import Corosync, CorosyncState, Member
 from exporter.cluster.observation import Observation
 from exporter.cluster.text import printable
 from exporter.report.tables import Cell, Table, Tone, Words, table_of
@@ -41,9 +41,6 @@ def members(observation: Observation) -> Table | None:
     corosync = observation.corosync
     names = observation.corosync_names
     votes = {m.node_id: m for m in corosync.quorum.members} if corosync.quorum else {}
-    ids = dict.fromkeys(
-        [*(n.node_id for n in corosync.settings.nodes), *sorted(corosync.member_ids)]
-    )
     return table_of(
         "Corosync",
         ("Node", "Membership", "Votes", "Quorum device", "Links"),
@@ -55,7 +52,7 @@ def members(observation: Observation) -> Table | None:
                 _qdevice(votes.get(node_id)) if corosync.settings.has_qdevice else (),
                 tuple(_links(corosync, node_id)),
             )
-            for node_id in ids
+            for node_id in corosync.node_ids
         ],
     )
 
@@ -74,7 +71,7 @@ def _votes(member: Member | None) -> Cell:
 def _qdevice(member: Member | None) -> Cell:
     if member is None:
         return ()
-    status: QdeviceStatus = member.qdevice
+    status = member.qdevice
     if status.voting:
         return (Words("votes", Tone.STARTED),)
     if not status.registered:

@@ -1,4 +1,4 @@
-"""What is wrong with corosync, and what is not."""
+"""Problems of corosync, and near misses."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Problems of SBD: what is told, and what almost is."""
+"""Problems of SBD, and near misses."""
 
 from collections.abc import Iterator
 

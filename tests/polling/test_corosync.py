@@ -1,4 +1,4 @@
-"""What corosync said is published at once, and goes at once."""
+"""The answer of corosync is published at once, and withdrawn at once."""
 
 from collections.abc import Callable
 

@@ -15,7 +15,7 @@ _PARTS = re.compile(
 
 
 def capture(name: str) -> Completed | Failure:
-    """What the runner makes of a captured answer; NAME is that of a file without .txt."""
+    """Return a captured answer as the runner would; the name is that of its file, without .txt."""
     parts = _PARTS.fullmatch((FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
     assert parts is not None, name
     argv = tuple(re.findall(r"# command: (.*)", parts["head"])[0].split())
