@@ -466,7 +466,8 @@ def _facts(inputs: Inputs, observation: Observation | None) -> Element:
         facts.append(("View", (_trust(inputs),), _viewpoint(observation)))
         facts.append(("Cluster", tables.summary(cluster), tables.software(cluster)))
         if about := corosync.summary(observation.corosync):
-            facts.append(("Corosync", about, corosync.links(observation.corosync)))
+            more = (*(words.text for words in about[1:]), corosync.links(observation.corosync))
+            facts.append(("Corosync", about[:1], ", ".join(filter(None, more))))
         if cluster.last_change:
             changed = when(cluster.last_change_time, inputs.now, " UTC") or cluster.last_change
             author = tables.author_of_last_change(cluster)
