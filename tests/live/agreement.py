@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from exporter.sources.status import INTERVAL_AFTER_CHANGE
-from tests.live.cluster import Node
+from tests.live.cluster import NAMES, Node
 from tests.support.oracle.agreement import (
     DETAILED,
     PLAIN,
+    Labels,
     disagreements_on_bundles,
     disagreements_on_the_rest,
     exported,
 )
+from tests.support.oracle.invariants import Page
 
 _MOMENT = re.compile(r"(?m)^(  \* Last updated: .*|Status of pacemakerd: .*)\n")
 _SNAPSHOT = "pacemaker_exporter_snapshot_timestamp_seconds"
@@ -51,6 +53,73 @@ def disagreements(node: Node, seconds: float = 90) -> list[str]:
             still_since = time.monotonic()
         before = after
     raise TimeoutError(f"{node}: no two answers of crm_mon were the same within {seconds} s")
+
+
+def disagreements_on_corosync(node: Node, seconds: float = 30) -> list[str]:
+    """Compare the page with what corosync's own commands print before and after it.
+
+    A poll may have begun before the last change, so they have some seconds to agree.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        before = said_by_corosync(node)
+        page = exported(node.page(), "corosync_")
+        found = [
+            f"corosync_{name} is {page.get(name, {})}, by corosync {expected}"
+            for name, expected in before.items()
+            if page.get(name, {}) != expected
+        ]
+        if not found and said_by_corosync(node) == before:
+            return []
+        if time.monotonic() > until:
+            return found or ["corosync's answer never stood still"]
+        time.sleep(0.5)
+
+
+_VOTES = {
+    "votes_expected": "Expected votes",
+    "votes_expected_highest": "Highest expected",
+    "votes_present": "Total votes",
+    "votes_needed": "Quorum",
+}
+
+
+def said_by_corosync(node: Node) -> Page:
+    """Return what corosync-quorumtool and corosync-cfgtool print, as the exporter should say it.
+
+    Where corosync does not run there is nothing but `up`.
+    """
+    told = node.ask("corosync-quorumtool", "-s").stdout  # 2 without quorum
+    if not told:
+        return {"up": {(): 0}, "quorate": {}, "node_member": {}, "link_connected": {}}
+    votes: dict[str, dict[Labels, float]] = {
+        name: {(): float(re.findall(rf"(?m)^{words}: +(\d+)", told)[0])}
+        for name, words in _VOTES.items()
+    }
+    members: dict[Labels, float] = {
+        (NAMES[int(number) - 1],): float(count)
+        for number, count in re.findall(r"(?m)^ +(\d+) +(\d+) \S+", told)
+    }
+    return {
+        "up": {(): 1},
+        "quorate": {(): float("Quorate:          Yes" in told)},
+        "node_member": {(name,): float((name,) in members) for name in NAMES},
+        "node_votes": members,
+        "link_connected": links_by_corosync(node),
+        **votes,
+    }
+
+
+def links_by_corosync(node: Node) -> dict[Labels, float]:
+    """Return which links are connected, by peer and number, as corosync-cfgtool prints it."""
+    found: dict[Labels, float] = {}
+    link = ""
+    for line in node.run("corosync-cfgtool", "-s").splitlines():
+        if match := re.match(r"LINK ID (\d+)", line):
+            link = match[1]
+        elif match := re.match(r"\s+nodeid:\s+(\d+):\s+(connected|disconnected)", line):
+            found[NAMES[int(match[1]) - 1], link] = match[2] == "connected"
+    return found
 
 
 def _said(node: Node) -> tuple[str, str, str]:

@@ -296,7 +296,7 @@ class Node:
         """Start the exporter as its user, quick in all it does."""
         self.start(
             *EXPORTER,
-            *("--poll.interval=1s", "--poll.timeout=5s", "--poll.max-age=12s"),
+            *("--poll.interval=2s", "--poll.timeout=5s", "--poll.max-age=12s"),
             "--collector.node-attributes=.*",
             *arguments,
             user=USER,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.live.agreement import disagreements_on_corosync
 from tests.live.cluster import NAMES, Cluster, Node
 from tests.live.test_states import (
     ADDRESSES,
@@ -121,5 +122,6 @@ def test_killed_corosync_is_reported(cluster: Cluster, watch: Watch) -> None:
     assert page[OUTCOME]["status", "incomplete"] == 1
     assert page["up"][()] == page["view_trusted"][()] == 0
     assert not {family for family in page if family.startswith(("bundle", "node", "cluster"))}
+    assert not disagreements_on_corosync(node)
     fence(cluster, watch, *left)
     watch.healthy()

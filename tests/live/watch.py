@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.live.agreement import disagreements
+from tests.live.agreement import disagreements, disagreements_on_corosync
 from tests.live.cluster import NAMES, REFUSALS, Cluster, Node
 from tests.live.monitoring import FOR, Monitoring
 from tests.live.sampler import Sampler
@@ -16,6 +16,8 @@ from tests.support.oracle.invariants import Page
 BUNDLES = ("galera-bundle", "haproxy-bundle", "rabbitmq-bundle", "redis-bundle")
 PROMOTED = {"galera-bundle": 3, "redis-bundle": 1}
 """How many replicas are, of the bundles that have such."""
+PAUSE = 0.3
+"""Seconds between looks at a page: reading one is dear."""
 
 
 def of_all(alert: str, about: Iterable[str] = BUNDLES) -> frozenset[str]:
@@ -60,12 +62,12 @@ class Watch:
     def until(self, check: Callable[[Page], object], *nodes: Node, seconds: float = 90) -> None:
         """Wait until pages of nodes (of all, by default) fulfil something."""
         for node in nodes or self.cluster.nodes:
-            eventually(lambda node=node: check(self.page(node)), seconds)  # type: ignore[misc]
+            eventually(lambda node=node: check(self.page(node)), seconds, PAUSE)  # type: ignore[misc]
 
     def agree(self, *nodes: Node) -> None:
-        """Exporters say what Pacemaker's tools say, on some nodes or on all."""
+        """Exporters say what the tools of Pacemaker and corosync say, on some nodes or on all."""
         for node in nodes or self.cluster.nodes:
-            found = disagreements(node)
+            found = disagreements(node) + disagreements_on_corosync(node)
             assert not found, f"{node}: {found[:10]}"
 
     def firing(self, *expected: str | frozenset[str], seconds: float = 60) -> None:
@@ -156,7 +158,7 @@ class Watch:
 
     def _until_nothing_is_wrong(self, seconds: float) -> None:
         for node in self.cluster.nodes:
-            eventually(lambda node=node: not wrong(self.page(node)), seconds)  # type: ignore[misc]
+            eventually(lambda node=node: not wrong(self.page(node)), seconds, PAUSE)  # type: ignore[misc]
 
     def _left_after_a_clean_up(self) -> list[str]:
         """Have all nodes join, clean up, and say what is wrong all the same.

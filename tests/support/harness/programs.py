@@ -28,8 +28,8 @@ def get(url: str, *, timeout: float = 10, **headers: str) -> bytes:
     return body
 
 
-def eventually(check: Callable[[], T], seconds: float = 30) -> T:
-    """Try until it neither fails nor is false, and return what it is."""
+def eventually(check: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:
+    """Try, with pauses, until it neither fails nor is false, and return what it is."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -40,7 +40,7 @@ def eventually(check: Callable[[], T], seconds: float = 30) -> T:
         except (AssertionError, OSError, KeyError, IndexError):
             if time.monotonic() > until:
                 raise
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def free_port() -> int:

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tests.support.oracle.agreement import Labels, exported
+from tests.support.oracle.agreement import Labels
 
 RUNNING = frozenset({"started", "unpromoted", "promoted"})
+Page = Mapping[str, Mapping[Labels, float]]
+"""Samples of the families of one prefix, by the rest of the name."""
 
 
-def impossible(page: str) -> Iterator[str]:
-    """Name what is impossible in one page."""
-    found = exported(page, "pacemaker_")
+def impossible(found: Page) -> Iterator[str]:
+    """Name what is impossible in the families `pacemaker_` of a page."""
     up, trusted, dc = (found[name][()] for name in ("up", "view_trusted", "view_dc"))
     if not up >= trusted >= dc:
         yield f"up {up}, view_trusted {trusted}, view_dc {dc}"
@@ -23,8 +24,6 @@ def impossible(page: str) -> Iterator[str]:
     yield from _of_nodes(found)
     yield from _of_bundles(found)
 
-
-Page = Mapping[str, Mapping[Labels, float]]
 
 OF_THE_CIB = frozenset(
     {
