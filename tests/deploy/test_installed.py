@@ -567,6 +567,22 @@ def _gets_tls(machine: Machine) -> None:
     assert "stays in force" not in machine.journal()
 
 
+def _reads_corosync_through_the_socket(machine: Machine) -> None:
+    """Check that the role sets up the strict way; then take it back by hand, as it says."""
+    strict = f"--extra-vars={json.dumps({'pacemaker_bundle_exporter_strict': True})}"
+    assert _played(machine, strict)["changed"] >= 2
+    machine.wait_until("corosync_up", 1)
+    own = _id(machine, "group", "pacemaker-exporter")
+    assert _groups_of_the_service(machine)[0] == {own}
+    assert _played(machine, strict)["changed"] == 0
+    machine.output("systemctl", "disable", "--now", f"{COROSYNC}.socket")
+    machine.output("rm", "-r", f"/etc/systemd/system/{UNIT}.d")
+    machine.output("systemctl", "daemon-reload")
+    _played(machine)
+    machine.wait_until("corosync_up", 1)
+    assert _groups_of_the_service(machine)[0] == {_id(machine, "group", "haclient")}
+
+
 def test_ansible_role_installs_changes_and_removes(machine: Machine) -> None:
     """Must run last: it installs the package again."""
     shutil.copytree(ANSIBLE, machine.root / "root" / "ansible")
@@ -591,5 +607,6 @@ def test_ansible_role_installs_changes_and_removes(machine: Machine) -> None:
     assert "ip6 saddr 2001:db8::/64 tcp dport 19664 accept" in rules
     assert "tcp dport 19664 drop" in rules
     machine.wait_until("pacemaker_up", 1)
+    _reads_corosync_through_the_socket(machine)
     _gets_tls(machine)
     machine.output("crm_attribute", "--name=enable-acl", "--delete")
