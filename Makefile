@@ -160,9 +160,10 @@ bench: ## measure into docs/BENCHMARKS.md (25 minutes, on a quiet machine); BENC
 	$(call timed,tools/setup.sh bench && $(bench))
 
 .PHONY: reference
-reference: ## regenerate the tables of docs/METRICS.md, of the alerts and of SECURITY.md
+reference: ## regenerate deploy/kubernetes, and the tables of docs/METRICS.md, of the alerts and of SECURITY.md
 	$(call timed,tools/setup.sh venv dev && $(BIN)/python -m tools.reference && \
 		$(BIN)/python -m tools.alert_table && \
+		$(BIN)/python -m tools.kubernetes && \
 		$(BIN)/python -m tools.http_table)
 
 .PHONY: dashboards
