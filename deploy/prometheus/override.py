@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Apply your changes to Prometheus rule files without editing the shipped files.
+"""Apply your changes to Prometheus rule files and dashboards without editing the shipped files.
 
-    override.py CHANGES.yml --into DIRECTORY RULES.yml ...
+    override.py CHANGES.yml --into DIRECTORY FILE ...
 
-Reads the rule files and writes changed copies with the same names to an existing directory.
-Requires Python 3.9 or newer and PyYAML (Debian: python3-yaml). All parts of CHANGES.yml are
-optional:
+Reads rule files (*.yml) and dashboards (*.json), and writes changed copies with the same names to
+an existing directory. In dashboards it only changes the job. With --prometheusrule it writes each
+rule file as an object for the Prometheus Operator. Requires Python 3.9 or newer and PyYAML (Debian:
+python3-yaml). All parts of CHANGES.yml are optional:
 
     alerts:
       PacemakerBundleDown: {for: 10m, severity: warning}
@@ -14,7 +15,7 @@ optional:
         replace: {"6 *": "10 *"}       # replace text in the expression, such as a limit or a range
       PacemakerBundleDisabled: off     # remove the alert
     all:                               # all other alerts that have this duration
-      keep_firing_for: 20m
+      keep_firing_for: 20m             # off removes it, for Prometheus before 2.42
     job: ha-clusters                   # the job of the exporters, if it is not named pacemaker
 
 Exit status: 0 on success. 1 if the changes do not fit the rules; no file is written. 2 on wrong
@@ -36,7 +37,7 @@ DURATIONS = ("for", "keep_firing_for")
 DURATION = re.compile(r"0|(\d+(ms|[smhdwy]))+")
 OF_AN_ALERT = {*DURATIONS, "severity", "replace"}
 SEVERITIES = ("critical", "warning", "info")
-JOB = 'job="pacemaker"'  # in expressions of recording rules and alerts
+JOB = "pacemaker"
 
 
 class ChangesError(Exception):
@@ -51,10 +52,8 @@ def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
             expression.
 
     """
-    changes = _mapping(changes or {}, "the file", {"alerts", "all", "job"})
-    job = changes.get("job", "pacemaker")
-    if not isinstance(job, str) or not re.fullmatch(r"[^\"\\\n]+", job):
-        raise ChangesError(f"job: must be the name of a job, not {job!r}")
+    job = job_of(changes)
+    changes = changes or {}
     everywhere = _mapping(changes.get("all") or {}, "all", set(DURATIONS))
     alerts = _mapping(changes.get("alerts") or {}, "alerts")
     known = [
@@ -85,6 +84,26 @@ def apply(changes: Any, files: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     }
 
 
+def job_of(changes: Any) -> str:  # noqa: ANN401 - what YAML holds
+    """Return the name of the exporters' job.
+
+    Raises:
+        ChangesError: The file has an unknown key, or it is not a name.
+
+    """
+    job = _mapping(changes or {}, "the file", {"alerts", "all", "job"}).get("job", JOB)
+    if not isinstance(job, str) or not re.fullmatch(r"[^\"\\\n]+", job):
+        raise ChangesError(f"job: must be the name of a job, not {job!r}")
+    return job
+
+
+def with_job(job: str, text: str) -> str:
+    """Return an expression, or a dashboard as JSON, with another job in its selectors."""
+    for quote in ('"', '\\"'):
+        text = text.replace(f"job={quote}{JOB}{quote}", f"job={quote}{job}{quote}")
+    return text
+
+
 def _mapping(value: Any, where: str, keys: set[str] | None = None) -> dict[Any, Any]:  # noqa: ANN401
     if not isinstance(value, dict):
         raise ChangesError(f"{where}: must be a mapping, not {value!r}")
@@ -93,13 +112,21 @@ def _mapping(value: Any, where: str, keys: set[str] | None = None) -> dict[Any, 
         known = ", ".join(sorted(keys or ()))
         raise ChangesError(f"{where}: unknown key {', '.join(unknown)}; known keys: {known}")
     for key in DURATIONS:
-        if keys and key in value and not DURATION.fullmatch(str(value[key])):
+        if not keys or key not in value or (value[key] is False and key == "keep_firing_for"):
+            continue
+        if not DURATION.fullmatch(str(value[key])):
             raise ChangesError(f"{where}: {key}: must be like 90s or 5m, not {value[key]!r}")
     return value
 
 
 def _of_job(rule: dict[str, Any], job: str) -> dict[str, Any]:
-    return {**rule, "expr": rule["expr"].replace(JOB, f'job="{job}"')}
+    new = {**rule, "expr": with_job(job, rule["expr"])}
+    if "annotations" in rule:
+        new["annotations"] = {
+            name: re.sub(rf"\bjob {JOB}\b", lambda _: f"job {job}", text)
+            for name, text in rule["annotations"].items()
+        }
+    return new
 
 
 def _changed(
@@ -109,6 +136,8 @@ def _changed(
         return rule
     new = {**rule, **{key: value for key, value in everywhere.items() if key in rule}}
     new.update({key: fields[key] for key in DURATIONS if key in fields})
+    if new.get("keep_firing_for") is False:
+        del new["keep_firing_for"]
     if "severity" in fields:
         if fields["severity"] not in SEVERITIES:
             raise ChangesError(
@@ -151,21 +180,39 @@ def main() -> int:
         "changes", type=Path, metavar="CHANGES.yml", help="your changes, as described above"
     )
     parser.add_argument(
-        "rules", type=Path, nargs="+", metavar="RULES.yml", help="the shipped rule files"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="shipped rule files, or dashboards (*.json)",
     )
     parser.add_argument(
         "--into",
         type=Path,
         required=True,
         metavar="DIRECTORY",
-        help="existing directory for the changed rule files",
+        help="existing directory for the changed files",
+    )
+    parser.add_argument(
+        "--prometheusrule",
+        action="store_true",
+        help="write each rule file as a PrometheusRule for the Prometheus Operator",
     )
     arguments = parser.parse_args()
+    rules = [path for path in arguments.files if path.suffix != ".json"]
+    dashboards = [path for path in arguments.files if path.suffix == ".json"]
     try:
-        changed = apply(_read(arguments.changes), {p.name: _read(p) for p in arguments.rules})
-        _keep(arguments.rules, arguments.into)
-        for path in arguments.rules:
-            _write(arguments.into / path.name, path, changed[path.name], arguments.changes.name)
+        changes = _read(arguments.changes)
+        changed = apply(changes, {path.name: _read(path) for path in rules})
+        texts = {path: with_job(job_of(changes), path.read_text("utf-8")) for path in dashboards}
+        _keep(arguments.files, arguments.into)
+        for path in rules:
+            content = changed[path.name]
+            if arguments.prometheusrule:
+                content = _prometheusrule(path, content)
+            _write(arguments.into / path.name, path, content, arguments.changes.name)
+        for path, text in texts.items():
+            (arguments.into / path.name).write_text(text, encoding="utf-8")
     except ChangesError as error:
         print(f"override.py: {arguments.changes}: {error}", file=sys.stderr)
     except yaml.YAMLError as error:
@@ -177,10 +224,21 @@ def main() -> int:
     return 1
 
 
-def _keep(rules: list[Path], into: Path) -> None:
+def _prometheusrule(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    # Names of objects have no underscore.
+    name = path.name.partition(".")[0].replace("_", "-")
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": name},
+        "spec": content,
+    }
+
+
+def _keep(files: list[Path], into: Path) -> None:
     if not into.is_dir():
         raise ChangesError(f"--into {into}: the directory does not exist")
-    for path in rules:
+    for path in files:
         if (into / path.name).resolve() == path.resolve():
             raise ChangesError(f"--into {into}: this would overwrite {path}")
 

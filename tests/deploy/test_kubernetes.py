@@ -12,16 +12,13 @@ from typing import Any
 import _jsonnet  # type: ignore[import-untyped] # one call needs no stubs
 import pytest
 import yaml
-from jsonschema import Draft7Validator
 
+from tests.support.oracle.operator import SCHEMA
 from tests.support.oracle.promtool import promtool
 from tests.support.oracle.rules import RULE_FILES, read
 from tests.support.paths import ROOT
 from tools.kubernetes import ALERTMANAGER, DIRECTORY, PROMETHEUS, objects
 
-SCHEMA = Draft7Validator(
-    json.loads((Path(__file__).parent / "schema/prometheus-operator.json").read_text("utf-8"))
-)
 OBJECTS: Mapping[str, Any] = {path.name: read(path) for path in DIRECTORY.glob("*.yaml")}
 RULES = {
     path: OBJECTS[f"{path.name.removesuffix('.rules.yml')}.prometheusrule.yaml"]

@@ -1,5 +1,6 @@
-"""deploy/prometheus/override.py as an operator runs it, on the shipped rules."""
+"""deploy/prometheus/override.py as an operator runs it, on the shipped rules and dashboards."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,16 +10,19 @@ from typing import Any
 import pytest
 
 from tests.support.oracle import rules
+from tests.support.oracle.operator import SCHEMA
 from tests.support.oracle.promtool import promtool
 from tests.support.oracle.rules import RULE_FILES
 from tests.support.paths import ROOT
 
 PROGRAM = ROOT / "deploy/prometheus/override.py"
 ALERTS = RULE_FILES[1].name
+COMPAT = ROOT / "deploy/prometheus/compat/ha_cluster_exporter.rules.yml"
+DASHBOARDS = sorted((ROOT / "grafana/dashboards").glob("*.json"))
 
 
 def override(
-    directory: Path, changes: str, *rule_files: Path, into: str = "changed"
+    directory: Path, changes: str, *arguments: Path | str, into: str = "changed"
 ) -> subprocess.CompletedProcess[str]:
     (directory / "changed").mkdir(exist_ok=True)
     file = directory / "changes.yml"
@@ -30,7 +34,7 @@ def override(
             file,
             "--into",
             directory / into,
-            *(rule_files or RULE_FILES),
+            *(arguments or RULE_FILES),
         ],
         capture_output=True,
         check=False,
@@ -122,7 +126,9 @@ def test_promtool_accepts_the_changed_rules(tmp_path: Path) -> None:
         "all: {for: 1m}\n"
         "alerts:\n"
         '  PacemakerBundleFlapping: {replace: {"6 *": "10 *"}, severity: info}\n'
-        "  PacemakerBundleDisabled: off\n",
+        "  PacemakerBundleDisabled: off\n"
+        "  PacemakerBundleDown: {keep_firing_for: off}\n"
+        "job: ha clusters\n",
     )
     files = [tmp_path / "changed" / path.name for path in RULE_FILES]
     checked = promtool("check", "rules", "--lint-fatal", *files)
@@ -160,6 +166,7 @@ def test_promtool_accepts_the_changed_rules(tmp_path: Path) -> None:
             "alerts: {PacemakerBundleDown: {for: five minutes}}",
             "for: must be like 90s or 5m, not 'five minutes'",
         ),
+        ("all: {for: off}", "all: for: must be like 90s or 5m, not False"),
         ("all: {keep_firing_for: 30}", "keep_firing_for: must be like 90s or 5m, not 30"),
         ("alerts: {", "invalid YAML: "),
     ],
@@ -182,9 +189,55 @@ def test_name_of_the_job_is_replaced_everywhere(tmp_path: Path) -> None:
     assert found["PacemakerExporterDown"]["expr"] == 'up{job="ha clusters"} == 0'
     written = [path.read_text(encoding="utf-8") for path in (tmp_path / "changed").iterdir()]
     assert not any('job="pacemaker"' in text for text in written)
+    assert not any("job pacemaker" in text for text in written)
+    absent = found["PacemakerExporterAbsent"]["annotations"]["description"]
+    assert absent.startswith("The job ha clusters has no targets")
     assert differing(found) == {
-        name for name, rule in SHIPPED.items() if 'job="pacemaker"' in rule["expr"]
+        name for name, rule in SHIPPED.items() if re.search('job="?pacemaker', repr(rule))
     }
+
+
+def test_name_of_the_job_is_replaced_in_dashboards(tmp_path: Path) -> None:
+    ran = override(tmp_path, "job: ha clusters", *RULE_FILES, *DASHBOARDS)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    replaced = set()
+    for path in DASHBOARDS:
+        shipped = path.read_text(encoding="utf-8")
+        found = (tmp_path / "changed" / path.name).read_text(encoding="utf-8")
+        assert found == shipped.replace(r"job=\"pacemaker\"", r"job=\"ha clusters\"")
+        assert "pacemaker" not in re.findall(r"\bjob=~?\W+(\w+)", found)
+        json.loads(found)
+        replaced |= {path.stem} if found != shipped else set()
+    assert replaced == {"cluster", "exporter"}
+
+
+def test_alerts_end_at_once_for_an_old_prometheus(tmp_path: Path) -> None:
+    found = changed(tmp_path, "all: {keep_firing_for: off}")
+    for name, rule in SHIPPED.items():
+        assert found[name] == {k: v for k, v in rule.items() if k != "keep_firing_for"}, name
+    assert sum("keep_firing_for" in rule for rule in SHIPPED.values()) > 50
+
+
+def test_changed_rules_are_written_for_the_prometheus_operator(tmp_path: Path) -> None:
+    changes = "alerts: {PacemakerBundleDown: {for: 10m}}"
+    plain = changed(tmp_path, changes)
+    ran = override(tmp_path, changes, "--prometheusrule", *RULE_FILES, COMPAT)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    made = {path.name: rules.read(path) for path in (tmp_path / "changed").iterdir()}
+    assert {name: list(SCHEMA.iter_errors(each)) for name, each in made.items()} == {
+        name: [] for name in made
+    }
+    assert made[COMPAT.name]["metadata"] == {"name": "ha-cluster-exporter"}
+    alerting = made[ALERTS]["spec"]["groups"]
+    assert {rule["alert"]: rule for group in alerting for rule in group["rules"]} == plain
+
+
+def test_unchanged_object_is_the_shipped_one(tmp_path: Path) -> None:
+    assert override(tmp_path, "", "--prometheusrule", *RULE_FILES).returncode == 0
+    for path in RULE_FILES:
+        found = rules.read(tmp_path / "changed" / path.name)
+        name = path.name.removesuffix(".rules.yml")
+        assert found == rules.read(ROOT / f"deploy/kubernetes/{name}.prometheusrule.yaml")
 
 
 def test_documented_example_is_accepted(tmp_path: Path) -> None:
@@ -215,6 +268,15 @@ def test_shipped_files_are_not_overwritten(tmp_path: Path) -> None:
     assert "this would overwrite" in ran.stderr
     assert copy.read_bytes() == second.read_bytes()
     assert not (tmp_path / first.name).exists()
+
+
+def test_shipped_dashboard_is_not_overwritten(tmp_path: Path) -> None:
+    copy = tmp_path / "exporter.json"
+    copy.write_bytes(DASHBOARDS[0].read_bytes())
+    ran = override(tmp_path, "job: other", copy, into=".")
+    assert ran.returncode == 1
+    assert "this would overwrite" in ran.stderr
+    assert copy.read_bytes() == DASHBOARDS[0].read_bytes()
 
 
 def test_wrong_usage_exits_with_status_2() -> None:
