@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -552,6 +553,46 @@ def test_alert_of_another_project_keeps_its_route() -> None:
     options = (f"--config.file={ALERTMANAGER}", "alertname=DiskFull", "severity=critical")
     tested = run("amtool", "config", "routes", "test", *options)
     assert tested.stdout.splitlines()[-1] == "default"
+
+
+# ---- The dead man's switch, which is off ----
+
+
+def switched_on() -> str:
+    """Return Alertmanager's configuration with the route and the receiver of the switch."""
+    first = r'(?:matchers: \[alertname="DeadMansSwitch"\]|name: dead-mans-switch)'
+    text, count = re.subn(
+        rf"^ *# - {first}\n(?: *#   .*\n)+",
+        lambda block: re.sub(r"(?m)^( *)# ", r"\1", block[0]),
+        ALERTMANAGER.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert count == 2
+    return text
+
+
+@pytest.mark.prometheus
+def test_dead_mans_switch_always_fires() -> None:
+    tested = run("promtool", "test", "rules", ROOT / "tests/rules/optional/dead-mans-switch.yml")
+    assert tested.returncode == 0, tested.stdout
+
+
+def test_dead_mans_switch_is_off() -> None:
+    assert not [path for path in read(PROMETHEUS)["rule_files"] if "switch" in path]
+    assert switched_on() != ALERTMANAGER.read_text(encoding="utf-8")
+    assert "DeadMansSwitch" not in json.dumps(read(ALERTMANAGER))
+    assert "DeadMansSwitch" not in ALERTS
+
+
+@pytest.mark.prometheus
+@pytest.mark.parametrize("on", [True, False])
+def test_dead_mans_switch_reaches_only_its_own_receiver(tmp_path: Path, on: bool) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(switched_on() if on else ALERTMANAGER.read_text("utf-8"), encoding="utf-8")
+    labels = ("alertname=DeadMansSwitch", "severity=info", "prometheus=east")
+    tested = run("amtool", "config", "routes", "test", f"--config.file={file}", *labels)
+    assert tested.stdout.splitlines()[-1] == ("dead-mans-switch" if on else "default")
+    assert {"name": "default"} in CONFIGURATION["receivers"], "it notifies nobody"
 
 
 # ---- The programs' own checks ----

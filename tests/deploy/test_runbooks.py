@@ -33,7 +33,7 @@ def _yaml(path: str) -> Any:  # noqa: ANN401 - what YAML holds
 
 ALERTS = {
     rule["alert"]: rule
-    for file in ("pacemaker-alerts", "fleet/pacemaker-fleet")
+    for file in ("pacemaker-alerts", "fleet/pacemaker-fleet", "optional/dead-mans-switch")
     for group in _yaml(f"prometheus/{file}.rules.yml")["groups"]
     for rule in group["rules"]
 }

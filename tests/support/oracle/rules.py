@@ -40,6 +40,7 @@ RULE_FILES = (
     ROOT / "deploy/prometheus/pacemaker-alerts.rules.yml",
 )
 FLEET_FILE = ROOT / "deploy/prometheus/fleet/pacemaker-fleet.rules.yml"
+SWITCH_FILE = ROOT / "deploy/prometheus/optional/dead-mans-switch.rules.yml"
 CASE_FILES = sorted((ROOT / "tests/rules").glob("*.yml"))
 EXTERNAL_LABELS = {"runbooks": "https://runbooks.example", "grafana": "https://grafana.example"}
 
