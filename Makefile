@@ -85,6 +85,19 @@ package = rm -rf build dist && \
 # Tests the packages that `package` built in a clean Debian. Needs root.
 pytest_package = $(BIN)/pytest -m package $(PYTEST_ARGS)
 
+# What a release consists of: targets that write into dist/, in this order. The first one empties it.
+release_parts = package
+
+version = $$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' exporter/__init__.py)
+
+release = \
+	{ [ -z "$$(git status --porcelain)" ] || { echo \
+		'make release: there are uncommitted changes: commit or remove them (git status)' >&2; exit 1; }; } && \
+	{ git tag --points-at HEAD | grep -qxF "v$(version)" || { echo \
+		"make release: this commit has no tag v$(version): set it with git tag v$(version)" >&2; exit 1; }; } && \
+	for part in $(release_parts); do $(MAKE) $$part || exit; done && \
+	cd dist && sha256sum -- * >SHA256SUMS && cat SHA256SUMS
+
 clean = rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis \
 	.mypy_cache .pytest_cache .ruff_cache && \
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -173,6 +186,10 @@ dashboards: ## regenerate grafana/dashboards from the code in grafana
 .PHONY: package
 package: ## build sdist, wheel and Debian package into dist/
 	$(call timed,tools/setup.sh venv dev && $(package))
+
+.PHONY: release
+release: ## build what a tagged commit releases into dist/, with checksums (Debian 12)
+	$(call timed,$(release))
 
 .PHONY: setup
 setup: # only the set-up of `make test`
