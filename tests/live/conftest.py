@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.live.cluster import FILES, Cluster, Site
 from tests.live.monitoring import MEMORY, Monitoring, monitoring
 from tests.live.sampler import Sampler
 from tests.live.watch import Watch
+from tests.support.harness.podman import BUILD, documented, podman
 from tests.support.paths import ROOT
 
 DEBIAN_PYTHON = "/usr/bin/python3"
@@ -47,6 +49,32 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         subprocess.run(words, check=True, cwd=ROOT, timeout=300)
     return directory
+
+
+@pytest.fixture(scope="session")
+def exporter_image(images: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The image of deploy/container in podman's store, built with the documented command.
+
+    Layers that did not change come from the store. pip finds packages that this machine's pip
+    fetched: how that reaches an index is not known in a container.
+    """
+    directory = tmp_path_factory.mktemp("image")
+    context, wheels, files = (directory / name for name in ("context", "wheels", "podman"))
+    files.mkdir()
+    shutil.copytree(ROOT / "deploy" / "container", context / "deploy" / "container")
+    shutil.copy(ROOT / "constraints.txt", context)
+    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir")
+    subprocess.run((*build, context / "dist", ROOT), check=True, capture_output=True, timeout=120)
+    pip = (installed / "bin" / "pip", "download", "-q", "-c", "constraints.txt", "-d", wheels)
+    subprocess.run((*pip, *(context / "dist").glob("*.whl")), check=True, cwd=ROOT, timeout=300)
+    configuration = directory / "pip.conf"
+    configuration.write_text("[global]\nno-index = true\nfind-links = /wheels\n", encoding="utf-8")
+    # Building, the engine has to reach Debian.
+    added = f"--network=host -v {wheels}:/wheels:ro -v {configuration}:/etc/pip.conf:ro"
+    command = documented("build").replace(BUILD, f"{BUILD} {added}", 1)
+    with podman(images, files, network="host") as engine:
+        engine.run("sh", "-ec", f"nice {command}", cwd=context, timeout=600)
+        engine.run("podman", "image", "prune", "--force")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,84 @@
+"""The container of deploy/container on the nodes, run with the documented command."""
+
+import shlex
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.live.cluster import Cluster, Node
+from tests.support.harness import see
+from tests.support.harness.podman import documented
+from tests.support.harness.programs import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.real]
+
+PORT = 19665
+"""The node's own exporter has the usual one."""
+NAME = "pacemaker-bundle-exporter"
+COMPARED = ("pacemaker_bundle_", "pacemaker_node_", "pacemaker_resource_", "corosync_")
+CHANGING = ("latency", "seconds")
+
+
+def series(node: Node, port: int) -> Mapping[str, float]:
+    """Scrape an exporter on a node."""
+    url = f"http://{node.address}:{port}/metrics"
+    return see.series(node.network.get(url, 5).decode())
+
+
+def of_cluster(page: Mapping[str, float]) -> dict[str, float]:
+    """Return what every exporter on a node has to say."""
+    return {
+        name: value
+        for name, value in page.items()
+        if name.startswith(COMPARED) and not any(word in name for word in CHANGING)
+    }
+
+
+def scraped(node: Node) -> Mapping[str, float]:
+    """Run the container and return its page, once it sees what the node's exporter sees."""
+    argv = shlex.split(documented("run"))
+    node.run(*argv, f"--web.listen-address=:{PORT}", "--collector.node-attributes=.*")
+    try:
+
+        def agreed() -> dict[str, float]:
+            page = series(node, PORT)
+            assert page["pacemaker_up"] == 1
+            assert of_cluster(page) == of_cluster(series(node, 19664))
+            return page
+
+        page = eventually(agreed)
+        restricted(node)
+    except AssertionError:
+        print(node.ask("podman", "logs", NAME))
+        raise
+    finally:
+        node.run("podman", "rm", "--force", "--time=5", NAME)
+    return page
+
+
+def restricted(node: Node) -> None:
+    """Check what the process of the container may do."""
+    pid = node.run("podman", "inspect", "--format={{.State.Pid}}", NAME).strip()
+    lines = node.run("cat", f"/proc/{pid}/status").splitlines()
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    haclient = node.run("getent", "group", "haclient").split(":")[2]
+    assert set(status["Gid"]) == {haclient}
+    assert "0" not in status["Uid"]
+    assert int(status["CapBnd"][0], 16) == int(status["CapEff"][0], 16) == 0
+    assert status["NoNewPrivs"] == ["1"]
+    mounts = node.run("cat", f"/proc/{pid}/mounts").splitlines()
+    (root,) = (words[3] for words in map(str.split, mounts) if words[1] == "/")
+    assert root.startswith("ro")
+
+
+def test_documented_container_sees_the_cluster_from_each_node(
+    cluster: Cluster, exporter_image: None
+) -> None:
+    with ThreadPoolExecutor(len(cluster.nodes)) as executor:
+        pages = list(executor.map(scraped, cluster.nodes))
+    for page in pages:
+        assert page["pacemaker_view_trusted"] == page["corosync_up"] == 1
+        assert page['pacemaker_bundle_state{bundle="galera-bundle",state="ok"}'] == 1
+        assert not [name for name in page if name.startswith("sbd_")]
+    assert sum(page["pacemaker_view_dc"] for page in pages) == 1
