@@ -59,25 +59,23 @@ class Podman:
     environment: Sequence[str]
     """NAME=VALUE."""
 
-    def words(self, *argv: str | Path) -> tuple[str, ...]:
+    def words(self, *argv: str | Path, cwd: Path = Path("/")) -> tuple[str, ...]:
         """Return the words that run a command beside the containers."""
         spaces = ("--mount", "--net", "--pid", "--ipc")
-        return (
-            *("nsenter", f"--target={self.pid}", *spaces, "--", "env", *self.environment),
-            *map(str, argv),
-        )
+        # nsenter changes to the directory of the target.
+        inside = ("env", f"--chdir={cwd}", *self.environment)
+        return ("nsenter", f"--target={self.pid}", *spaces, "--", *inside, *map(str, argv))
 
     def run(
         self,
         *argv: str | Path,
-        cwd: Path | None = None,
+        cwd: Path = Path("/"),
         stdin: IO[bytes] | int = subprocess.DEVNULL,
         timeout: float = 120,
     ) -> str:
         """Run a command that must succeed, and return what it prints."""
         ended = subprocess.run(
-            self.words(*argv),
-            cwd=cwd,
+            self.words(*argv, cwd=cwd),
             stdin=stdin,
             capture_output=True,
             check=False,
