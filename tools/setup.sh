@@ -61,6 +61,7 @@ pcs           pcs              checks the commands in the runbooks
 ha_cluster_exporter  prometheus-hacluster-exporter  another exporter, to compare metrics with
 mmdebstrap    mmdebstrap       creates a clean Debian to install the package in
 /usr/lib/podman/netavark      netavark      connects containers to a network
+iptables      iptables         lets netavark publish their ports
 /usr/lib/podman/aardvark-dns  aardvark-dns  lets containers find each other by name
 lintian       lintian          checks the package
 ansible-lint  ansible-lint     checks the Ansible role

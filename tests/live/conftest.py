@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,33 +39,50 @@ def images(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exporter, installed as the README says."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment."""
     directory = tmp_path_factory.mktemp("exporter") / "venv"
-    for words in (
-        (DEBIAN_PYTHON, "-m", "venv", directory),
-        (directory / "bin" / "pip", "install", "-q", "-c", "constraints.txt", "."),
-    ):
-        subprocess.run(words, check=True, cwd=ROOT, timeout=300)
+    subprocess.run((DEBIAN_PYTHON, "-m", "venv", directory), check=True, timeout=300)
     return directory
 
 
 @pytest.fixture(scope="session")
-def exporter_image(images: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def wheels(environment: Path) -> Path:
+    """A directory with the wheels of the exporter and of what it needs."""
+    directory = environment.with_name("wheels")
+    pip = (environment / "bin" / "pip", "wheel", "-q", "-c", "constraints.txt", "-w", directory)
+    subprocess.run((*pip, "."), check=True, cwd=ROOT, timeout=300)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def installed(environment: Path, wheels: Path) -> Path:
+    """The exporter, installed as the README says, but from wheels."""
+    pip = (environment / "bin" / "pip", "install", "-q", "-c", "constraints.txt")
+    subprocess.run(
+        (*pip, "--no-index", f"--find-links={wheels}", "pacemaker-bundle-exporter"),
+        check=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    return environment
+
+
+@pytest.fixture(scope="session")
+def exporter_image(images: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The image of deploy/container in podman's store, built with the documented command.
 
-    Layers that did not change come from the store. pip finds packages that this machine's pip
-    fetched: how that reaches an index is not known in a container.
+    Layers that did not change come from the store. pip gets the wheels: how it reaches an index
+    from a container differs between machines.
     """
     directory = tmp_path_factory.mktemp("image")
-    context, wheels, files = (directory / name for name in ("context", "wheels", "podman"))
+    context, files = directory / "context", directory / "podman"
     files.mkdir()
     shutil.copytree(ROOT / "deploy" / "container", context / "deploy" / "container")
     shutil.copy(ROOT / "constraints.txt", context)
-    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir")
-    subprocess.run((*build, context / "dist", ROOT), check=True, capture_output=True, timeout=120)
-    pip = (installed / "bin" / "pip", "download", "-q", "-c", "constraints.txt", "-d", wheels)
-    subprocess.run((*pip, *(context / "dist").glob("*.whl")), check=True, cwd=ROOT, timeout=300)
+    (wheel,) = wheels.glob("pacemaker_bundle_exporter-*.whl")
+    (context / "dist").mkdir()
+    shutil.copy(wheel, context / "dist")
     configuration = directory / "pip.conf"
     configuration.write_text("[global]\nno-index = true\nfind-links = /wheels\n", encoding="utf-8")
     # Building, the engine has to reach Debian.
@@ -74,7 +90,8 @@ def exporter_image(images: Path, installed: Path, tmp_path_factory: pytest.TempP
     command = documented("build").replace(BUILD, f"{BUILD} {added}", 1)
     with podman(images, files, network="host") as engine:
         engine.run("sh", "-ec", f"nice {command}", cwd=context, timeout=600)
-        engine.run("podman", "image", "prune", "--force")
+        # Layers of other sources; those of the last day may be used again.
+        engine.run("podman", "image", "prune", "--force", "--filter=until=24h")
 
 
 @pytest.fixture(scope="session")

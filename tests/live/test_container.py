@@ -1,5 +1,6 @@
 """The container of deploy/container on the nodes, run with the documented command."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ import pytest
 
 from tests.live.cluster import USER, Cluster, Node
 from tests.support.harness import see
-from tests.support.harness.podman import documented
+from tests.support.harness.podman import CONTAINERFILE, documented
 from tests.support.harness.programs import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real]
@@ -96,3 +97,18 @@ def test_documented_container_sees_the_cluster_from_each_node(
     for page in pages:
         assert not [name for name in page if name.startswith("sbd_")]
     assert sum(page["pacemaker_view_dc"] for page in pages) == 1
+
+
+def test_image_gets_the_ids_of_el_where_the_host_has_none(
+    cluster: Cluster, exporter_image: None
+) -> None:
+    """The documented command then passes empty arguments; the Debian below has no such users."""
+    text = CONTAINERFILE.read_text(encoding="utf-8").replace("\\\n", " ")
+    (users,) = re.findall(r"^RUN (groupadd .*?) && apt-get update", text, re.MULTILINE)
+    empty = ("--env=HACLIENT_GID=", "--env=HACLUSTER_UID=")
+    image = ("--network=host", "docker.io/library/debian:12-slim")
+    script = f"{users} && getent passwd hacluster && id -G pacemaker-exporter"
+    made = cluster.nodes[0].run("podman", "run", "--rm", *empty, *image, "sh", "-ec", script)
+    hacluster, groups = made.splitlines()
+    assert hacluster.split(":")[2:4] == ["189", "189"]
+    assert "189" in groups.split()
