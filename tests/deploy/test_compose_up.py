@@ -162,6 +162,7 @@ def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compositio
         yield found
         found("down", "--volumes")
         assert not engine.run("podman", "ps", "--all", "--quiet")
+    shutil.rmtree(directory)  # half a gigabyte
 
 
 def test_prometheus_scrapes_the_exporter_that_the_file_builds(composition: Composition) -> None:

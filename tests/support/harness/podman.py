@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tests.support.harness.programs import eventually
 from tests.support.paths import ROOT
@@ -70,13 +69,12 @@ class Podman:
         self,
         *argv: str | Path,
         cwd: Path = Path("/"),
-        stdin: IO[bytes] | int = subprocess.DEVNULL,
         timeout: float = 120,
     ) -> str:
         """Run a command that must succeed, and return what it prints."""
         ended = subprocess.run(
             self.words(*argv, cwd=cwd),
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
             timeout=timeout,
