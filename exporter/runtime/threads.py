@@ -1,6 +1,8 @@
 """Threads that are started early, because the process table may be full later."""
 
 import _thread
+import ctypes
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -10,22 +12,43 @@ START_TIMEOUT = 1.0
 """Seconds to wait until a new thread runs. Without memory it may never run."""
 
 
+_CLONE3 = 435  # asm/unistd.h; the same number on all architectures
+
+
 class NoThreadError(Exception):
-    """A thread cannot be started because the process table is full."""
+    """A thread cannot be started."""
+
+    def __init__(self, name: str) -> None:
+        """Args: what the thread is for."""
+        super().__init__(f"cannot start a thread ({name}): {_reason()}")
+
+
+def _reason() -> str:
+    """Return why a thread cannot be started: Python does not say."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # These arguments are invalid: Linux answers EINVAL; before 5.3 ENOSYS, and glibc uses clone.
+    libc.syscall(_CLONE3, None, 0)
+    if ctypes.get_errno() == errno.EPERM:
+        return (
+            "the container engine forbids the system call clone3, which glibc uses since 2.34;"
+            " update the engine and its libseccomp, or run the container with"
+            " --security-opt seccomp=unconfined"
+        )
+    return "the process table is full"
 
 
 def own_thread(name: str) -> ThreadPoolExecutor:
     """Return an executor with one thread, which is already running.
 
     Raises:
-        NoThreadError: the process table is full.
+        NoThreadError: the thread cannot be started.
 
     """
     executor = ThreadPoolExecutor(1, name)
     try:
         executor.submit(int).result()
     except RuntimeError as error:
-        raise NoThreadError(f"cannot start a thread ({name}): the process table is full") from error
+        raise NoThreadError(name) from error
     return executor
 
 
@@ -45,14 +68,14 @@ class Relay:
                 again in the next thread.
 
         Raises:
-            NoThreadError: the process table is full.
+            NoThreadError: the thread cannot be started.
 
         """
         self._work = work
         self._begin = threading.Event()
         self._done: Future[None] = Future()
         if not self._hand_over():
-            raise NoThreadError("cannot start a thread (poller): the process table is full")
+            raise NoThreadError("poller")
 
     def run(self) -> Future[None]:
         """Begin. The future ends when the work is done, or with the exception that it raised."""

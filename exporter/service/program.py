@@ -192,7 +192,7 @@ def _web(
 
     Raises:
         CannotListenError: an address or a socket cannot be listened on.
-        NoThreadError: the process table is full.
+        NoThreadError: a thread cannot be started.
         WebConfigError: the web configuration is invalid.
 
     """

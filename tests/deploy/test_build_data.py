@@ -5,11 +5,14 @@ import pty
 import re
 import select
 import subprocess
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import exporter
 import hatch_build
 from exporter import __version__
 from exporter.cli import flags
@@ -137,3 +140,21 @@ def test_revision_is_that_of_git(tmp_path: Path) -> None:
 
 def test_revision_is_unknown_without_git(tmp_path: Path) -> None:
     assert hatch_build.revision(tmp_path) == ""
+
+
+def test_revision_is_read_from_a_zip(tmp_path: Path) -> None:
+    """The single-file executable has its modules in a zip."""
+    path = tmp_path / "modules.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(exporter.__file__, "exporter/__init__.py")
+        archive.writestr("exporter/REVISION", "0123abcd\n")
+    script = "import exporter; print(exporter.__file__, exporter.__revision__)"
+    done = subprocess.run(
+        (sys.executable, "-Pc", script),
+        env={**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"{path}/exporter/__init__.py 0123abcd\n"

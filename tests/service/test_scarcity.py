@@ -150,6 +150,18 @@ def test_full_process_table_at_the_start_is_reported(environment: dict[str, str]
     assert ended.stderr.count("\n") == 1
 
 
+def test_forbidden_clone3_at_the_start_is_reported(environment: dict[str, str]) -> None:
+    """Old container engines answer EPERM to system calls that they do not know."""
+    seccomp = (sys.executable, "-m", "tests.support.harness.seccomp", "EPERM", "435", "435")
+    argv = [*seccomp, sys.executable, "-m", "exporter", *FLAGS]
+    ended = subprocess.run(
+        argv, env=environment, cwd=ROOT, capture_output=True, check=False, text=True, timeout=30
+    )
+    assert ended.returncode == 1
+    assert "cannot start a thread (status page): the container engine forbids" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_exporter_runs_with_a_full_tmp_and_read_only_files(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -247,12 +247,36 @@ def _set_curves(context: ssl.SSLContext, config: TlsConfig, _pems: _Pems) -> Ite
 @contextlib.contextmanager
 def _memory_file(content: bytes) -> Iterator[str]:
     """Yield the path of a file in memory, because ssl loads certificates only from files."""
-    descriptor = os.memfd_create("pem")
     try:
+        descriptor = os.memfd_create("pem")
+    except (AttributeError, OSError):  # before glibc 2.27 or Linux 3.17
+        descriptor = _pipe(content)
+    else:
         os.write(descriptor, content)
+    try:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
+
+
+def _pipe(content: bytes) -> int:
+    """Return a descriptor from which the content can be read once.
+
+    Raises:
+        _UnusableError: the content is larger than a pipe.
+
+    """
+    descriptor, writer = os.pipe()
+    os.set_blocking(writer, False)
+    written = os.write(writer, content)
+    os.close(writer)
+    if written == len(content):
+        return descriptor
+    os.close(descriptor)
+    raise _UnusableError(
+        f"a certificate or key of {len(content)} bytes is too large for this system;"
+        f" before Linux 3.17 and glibc 2.27 the limit is {written} bytes"
+    )
 
 
 def _label(source: Source) -> str:

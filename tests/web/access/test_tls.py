@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.web.access import tls
 from tests.support.harness import see
 from tests.support.harness.certificates import HASH, PASSWORD, Pki, mutual, serve
 from tests.support.harness.programs import eventually
@@ -336,3 +337,16 @@ def test_invalid_configuration_prevents_the_start(tmp_path: Path) -> None:
 def test_log_has_one_event_per_line(guarded: Site) -> None:
     for line in guarded.lines():
         assert line.startswith("ts="), line
+
+
+def test_old_systems_load_certificates_through_pipes(pki: Pki) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    cert, key = (tls._pipe(path.read_bytes()) for path in pki.issue("old", "localhost"))
+    context.load_cert_chain(f"/proc/self/fd/{cert}", f"/proc/self/fd/{key}")
+    os.close(cert)
+    os.close(key)
+
+
+def test_certificate_too_large_for_a_pipe_is_rejected() -> None:
+    with pytest.raises(tls._UnusableError, match=r"of 100000 bytes .* the limit is 65536 bytes"):
+        tls._pipe(b"x" * 100_000)
