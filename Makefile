@@ -6,6 +6,7 @@
 #   FUZZ_ARGS="FILE"        arguments for `make fuzz`: see tests/fuzz/crm_mon.py
 #   ENDURANCE_ARGS="1000 7" arguments for `make endurance`: starts of crm_mon and seed
 #   MUTATION_ARGS="--sample 50 pacemaker/cib" arguments for `make mutation`: see tests/mutation/__main__.py
+#   PORTABLE_ARGS="--architecture=arm64" arguments for `make portable`: see tools/portable/__main__.py
 #   BENCH_ARGS="--quick"    arguments for `make bench`: see tests/bench/__main__.py
 
 export PYTHON
@@ -24,17 +25,17 @@ lint = \
 	echo 'ruff check' && $(BIN)/ruff check . && \
 	echo 'ruff format --check' && $(BIN)/ruff format --check . && \
 	echo 'mypy --strict' && $(BIN)/mypy --strict exporter grafana tests tools hatch_build.py \
-		deploy/prometheus/override.py deploy/deb/copyright.py && \
+		deploy/prometheus/override.py deploy/deb/copyright.py deploy/portable/start.py && \
 	echo 'lint-imports' && $(BIN)/lint-imports && \
 	echo 'shellcheck' && $(BIN)/shellcheck tools/setup.sh tests/support/harness/boot.sh \
-		.ci/run deploy/venv.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
+		.ci/run deploy/venv.sh deploy/portable/build.sh deploy/portable/launcher.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
 		deploy/systemd/corosync-reader \
 		tests/live/node/*.sh tests/live/node/fence_power
 
 format = $(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 # Two processes, because most tests wait more than they compute. Tests of a file share fixtures, so they stay together.
-pytest = $(BIN)/pytest -m 'not (browser or peer or pcs or suite or slow or story or endurance or cluster or package)' \
+pytest = $(BIN)/pytest -m 'not (browser or peer or pcs or suite or slow or story or endurance or cluster or package or portable)' \
 	--numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 # pytest exits with 5 if it ran no test.
@@ -82,8 +83,12 @@ package = rm -rf build dist && \
 	build/venv/bin/pacemaker-bundle-exporter --version && \
 	{ [ ! -x /usr/bin/dpkg-deb ] || deploy/deb/build.sh $(BIN)/python dist/*.whl dist; }
 
-# Tests the packages that `package` built in a clean Debian. Needs root.
-pytest_package = $(BIN)/pytest -m package $(PYTEST_ARGS)
+# A Python that needs only glibc 2.17 is built once and kept in ~/.cache/pacemaker-bundle-exporter; the rest
+# takes less than a minute.
+portable = $(BIN)/python -m tools.portable $(PORTABLE_ARGS) dist
+
+# Tests what `package` built in a clean Debian, and what `portable` built with an old glibc. Needs root.
+pytest_package = $(BIN)/pytest -m 'package or portable' $(PYTEST_ARGS)
 
 # What a release consists of: targets that write into dist/, in this order. The first one empties it.
 release_parts = package
@@ -142,7 +147,7 @@ all-rest:
 		$(fuzz_corosync) -max_total_time=20 -verbosity=0)
 
 all-package: all-rest
-	$(call timed,$(package) && $(pytest_package))
+	$(call timed,$(package) && $(portable) && $(pytest_package))
 
 .PHONY: test-cluster
 test-cluster: ## break a real cluster of three nodes in many ways (20 minutes; root, Debian 12)
@@ -190,6 +195,10 @@ package: ## build sdist, wheel and Debian package into dist/
 .PHONY: release
 release: ## build what a tagged commit releases into dist/, with checksums (Debian 12)
 	$(call timed,$(release))
+
+.PHONY: portable
+portable: ## build the exporter for old systems, with its own Python, into dist/; arguments in PORTABLE_ARGS
+	$(call timed,tools/setup.sh portable && $(portable))
 
 .PHONY: setup
 setup: # only the set-up of `make test`

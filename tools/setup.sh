@@ -1,14 +1,14 @@
 #!/bin/sh
 # Prepares a machine for `make demo`, `make test` (dev), `make test-cluster` (cluster), `make test-all`
-# (all), `make bench` and `make mutation`. The Makefile calls it. By hand:
+# (all), `make bench`, `make portable` and `make mutation`. The Makefile calls it. By hand:
 #
-#   tools/setup.sh demo|dev|cluster|all|bench|mutation  both of the following
+#   tools/setup.sh demo|dev|cluster|all|bench|portable|mutation  both of the following
 #   tools/setup.sh apt  demo|...       install missing packages (Debian and Ubuntu; root or sudo):
 #                                      Python; except for demo, the programs that the tests run;
 #                                      for bench, also the programs to compare with
 #   tools/setup.sh venv demo|...       create .venv and install the exporter into it; except for demo,
 #                                      also the extra `dev` of pyproject.toml; for mutation, also the
-#                                      extra `mutation`
+#                                      extra `mutation`; for portable and all, the extra `portable`
 #
 # If nothing is missing, it ends quickly and changes nothing.
 # PYTHON=... chooses the interpreter.
@@ -72,6 +72,14 @@ zsh           zsh              tests the completions
 fish          fish             tests the completions
 '
 
+# Programs for `make portable`, for make test-all too.
+portable_needs='
+patch         patch            applies the patches of the sources
+xz            xz-utils         unpacks the sources
+pod2text      perl             configures OpenSSL: perl-base does not suffice
+readelf       binutils         reads programs, for the configure script of Python and for the tests
+'
+
 # Additional programs for `make bench`.
 bench_needs='
 nginx                nginx-light                    serves the same page
@@ -128,7 +136,8 @@ needs() {
     case $1 in
         dev | mutation) echo "$test_needs" ;;
         cluster) echo "$test_needs$cluster_needs" ;;
-        all) echo "$test_needs$cluster_needs$all_needs" ;;
+        all) echo "$test_needs$cluster_needs$all_needs$portable_needs" ;;
+        portable) echo "$portable_needs" ;;
         bench) echo "$test_needs$bench_needs" ;;
     esac
 }
@@ -232,7 +241,8 @@ setup_venv() {
     # The stamps contain checksums, because git changes the dates of unchanged files.
     wanted=$(cksum pyproject.toml constraints.txt)
     case $1 in
-        dev | cluster | all | bench) stamps=.venv/.installed-dev what='.[dev]' ;;
+        dev | cluster | bench) stamps='.venv/.installed-dev .venv/.installed-portable' what='.[dev]' ;;
+        all | portable) stamps=.venv/.installed-portable what='.[dev,portable]' ;;
         mutation) stamps=.venv/.installed-mutation what='.[dev,mutation]' ;;
         demo) stamps='.venv/.installed-demo .venv/.installed-dev' what='.' ;;
     esac
@@ -248,7 +258,7 @@ setup_venv() {
     echo "$wanted" >"${stamps%% *}"
 }
 
-usage() { die 'usage: tools/setup.sh [apt|venv] demo|dev|cluster|all|bench|mutation'; }
+usage() { die 'usage: tools/setup.sh [apt|venv] demo|dev|cluster|all|bench|portable|mutation'; }
 
 step=both
 case ${1:-} in
@@ -262,7 +272,7 @@ if [ "$step" = apt-as-root ]; then
     exit
 fi
 case $#:${1:-} in
-    1:demo | 1:dev | 1:cluster | 1:all | 1:bench | 1:mutation) ;;
+    1:demo | 1:dev | 1:cluster | 1:all | 1:bench | 1:portable | 1:mutation) ;;
     *) usage ;;
 esac
 [ -z "${PYTHON:-}" ] || venv_works || find_python >/dev/null ||

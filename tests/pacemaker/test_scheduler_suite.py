@@ -40,6 +40,7 @@ from tests.support.oracle.agreement import (
 )
 from tests.support.oracle.promtool import promtool
 from tests.support.paths import ROOT
+from tools.debian_sources import write_apt_configuration
 
 pytestmark = [pytest.mark.suite, pytest.mark.real, pytest.mark.prometheus]
 
@@ -48,46 +49,6 @@ TIMEOUT = 60
 
 
 # ---------------------------------------------------------------------------- the suite
-
-APT_SOURCES = Path("/etc/apt")
-APT_CONFIGURATION = """
-Dir::Etc::SourceList "{directory}/sources.list";
-Dir::Etc::SourceParts "{directory}/sources.list.d";
-Dir::State::Lists "{directory}/lists";
-Dir::Cache "{directory}/cache";
-Acquire::Languages "none";
-Acquire::Retries "3";
-APT::Sandbox::User "root";
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-"""
-"""Everything that apt-get writes goes below one directory, so it needs no root and leaves the
-machine's own configuration and lists alone. What is not here, such as a proxy, stays the machine's.
-Root does not become _apt, whom pytest's directories are closed to; hooks are for the real lists."""
-
-
-def write_apt_configuration(directory: Path) -> Path:
-    """Write the machine's package sources, of either format, as sources of source packages."""
-    parts = directory / "sources.list.d"
-    for made in (parts, directory / "lists" / "partial", directory / "cache" / "archives"):
-        made.mkdir(parents=True)
-    one_line = [APT_SOURCES / "sources.list", *(APT_SOURCES / "sources.list.d").glob("*.list")]
-    lines = (
-        re.sub(r"^\s*deb(-src)?(?=[\s\[])", "deb-src", line)
-        for path in one_line
-        if path.is_file()
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.strip().startswith("deb")
-    )
-    text = "".join(f"{line}\n" for line in dict.fromkeys(lines))
-    (directory / "sources.list").write_text(text, encoding="utf-8")
-    for path in (APT_SOURCES / "sources.list.d").glob("*.sources"):
-        stanzas = re.sub(r"(?mi)^Types:.*$", "Types: deb-src", path.read_text(encoding="utf-8"))
-        (parts / path.name).write_text(stanzas, encoding="utf-8")
-    configuration = directory / "apt.conf"
-    configuration.write_text(APT_CONFIGURATION.format(directory=directory), encoding="utf-8")
-    return configuration
 
 
 def fetch_source(package: str, directory: Path) -> Path:
