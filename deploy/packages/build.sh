@@ -1,39 +1,42 @@
 #!/bin/sh
-# Builds the Debian package and the RPM from the portable exporter: build.sh NFPM TREE DIRECTORY
+# Builds the Debian package and the RPM from the portable exporter: build.sh NFPM ARCHIVE DIRECTORY
 #
 #   NFPM       path of the program nfpm
-#   TREE       the unpacked portable exporter of one architecture
+#   ARCHIVE    pacemaker-bundle-exporter-VERSION.linux-ARCHITECTURE.tar.gz
 #   DIRECTORY  output directory
 #
 # The packages are for every release with glibc 2.17 or newer. SOURCE_DATE_EPOCH sets their date (default: the last
 # commit, or now); DEBFULLNAME and DEBEMAIL set the maintainer.
 set -eu
-[ $# = 3 ] || { echo 'usage: build.sh NFPM TREE DIRECTORY' >&2; exit 2; }
+[ $# = 3 ] || { echo 'usage: build.sh NFPM ARCHIVE DIRECTORY' >&2; exit 2; }
 
 name=pacemaker-bundle-exporter
-nfpm=$1 tree=$(realpath "$2")
+nfpm=$1 archive=$(realpath "$2")
 mkdir -p "$3"
 directory=$(realpath "$3")
 cd "$(dirname "$0")/../.."
 umask 022
 
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
-VERSION=$(basename "$tree" | sed "s/^$name-//; s/\.linux-.*//")
-ARCH=$(basename "$tree" | sed 's/.*\.linux-//')
+VERSION=$(basename "$archive" | sed "s/^$name-//; s/\.linux-.*//")
+ARCH=$(basename "$archive" .tar.gz | sed 's/.*\.linux-//')
 MAINTAINER="${DEBFULLNAME:-The authors of $name} <${DEBEMAIL:-packages@example.org}>"
 export SOURCE_DATE_EPOCH VERSION ARCH MAINTAINER
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+mkdir "$tree"
+tar -x -z -f "$archive" -C "$tree" --strip-components=1
 
-# stage UNITS DOCUMENTS ZSH: the files of a package, in its distributions' directories, below $STAGE
+# stage UNITS ZSH: the files of a package, in the directories of its distributions, below $STAGE
 stage() {
-    home=$STAGE/usr/lib/$name doc=$STAGE/usr/share/$2/$name
+    home=$STAGE/usr/lib/$name doc=$STAGE/usr/share/doc/$name
     mkdir -p "$home" "$STAGE/usr/bin" "$doc/docs"
-    cp -a "$tree/$name" "$tree/bin" "$tree/lib" "$home/"
+    cp -a "$tree/$name" "$tree/bin" "$tree/lib" "$tree/licenses" "$tree/bom.cdx.json" "$home/"
     cp -a "$tree/share" "$STAGE/usr/"
-    mkdir -p "$STAGE/usr/share/zsh/$3"
-    [ "$3" = site-functions ] || mv "$STAGE/usr/share/zsh/site-functions"/* "$STAGE/usr/share/zsh/$3/"
+    mkdir -p "$STAGE/usr/share/zsh/$2"
+    [ "$2" = site-functions ] || mv "$STAGE/usr/share/zsh/site-functions"/* "$STAGE/usr/share/zsh/$2/"
     rmdir --ignore-fail-on-non-empty "$STAGE/usr/share/zsh/site-functions"
     gzip -9n "$STAGE/usr/share/man/man1/$name.1"
     ln -s "../lib/$name/$name" "$STAGE/usr/bin/$name"
@@ -48,11 +51,15 @@ stage() {
     ln -s "../../$name/deploy" "../../$name/grafana" "$doc/"
 }
 
+package() {
+    find "$STAGE" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    "$nfpm" package --config deploy/packages/nfpm.yaml --packager "$1" --target "$directory/"
+}
+
 STAGE=$work/deb
 export STAGE
 # Older releases of Debian look for units only in /lib.
-stage lib/systemd/system doc vendor-completions
-doc=$STAGE/usr/share/doc/$name
+stage lib/systemd/system vendor-completions
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 gzip -9nc >"$doc/changelog.Debian.gz" <<END
 $name ($VERSION-1) unstable; urgency=medium
@@ -61,12 +68,15 @@ $name ($VERSION-1) unstable; urgency=medium
 
  -- $MAINTAINER  $(date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
-cp deploy/packages/deb/copyright "$doc/copyright"
+{
+    cat deploy/packages/deb/copyright
+    sed 's/^$/./; s/^/ /' "$tree/licenses/LIST"
+} >"$doc/copyright"
 ln -s copyright "$doc/LICENSE"
 install -D -m 644 deploy/packages/deb/lintian-overrides "$STAGE/usr/share/lintian/overrides/$name"
-"$nfpm" package --config deploy/packages/nfpm.yaml --packager deb --target "$directory/"
+package deb
 
 STAGE=$work/rpm
-stage usr/lib/systemd/system doc site-functions
+stage usr/lib/systemd/system site-functions
 install -m 644 LICENSE "$STAGE/usr/share/doc/$name/"
-"$nfpm" package --config deploy/packages/nfpm.yaml --packager rpm --target "$directory/"
+package rpm
