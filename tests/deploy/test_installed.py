@@ -182,7 +182,7 @@ def test_each_permission_that_the_unit_grants_is_needed(
             )
             assert machine.value("pacemaker_up") == 0
         else:
-            with pytest.raises(OSError, match="Connection refused"):
+            with pytest.raises(OSError, match="Failed to connect"):
                 machine.get("/metrics")
     machine.wait_until("pacemaker_up", 1)
 
@@ -413,26 +413,8 @@ def test_strict_ansible_role_lets_the_exporter_use_the_socket() -> None:
     assert f"--corosync.socket=/run/{NAME}/corosync.sock" in _flags(variables)
 
 
-def test_rpm_is_built_with_every_file(tmp_path: Path) -> None:
-    """The spec is built with Debian's Python, and its check runs the program."""
-    defined = {
-        "_topdir": str(tmp_path),
-        "_sourcedir": str(package().parent),
-        "python": "/usr/bin/python3",
-        "pip_python": sys.executable,
-    }
-    definitions = [f"--define={name} {value}" for name, value in defined.items()]
-    spec = ROOT / "deploy" / "rpm" / f"{NAME}.spec"
-    built = subprocess.run(
-        [see.need("rpmbuild"), "-bb", "--nodeps", *definitions, str(spec)],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
-    )
-    assert built.returncode == 0, built.stderr[-3000:]
-    (rpm,) = tmp_path.rglob("*.rpm")
-    assert rpm.name.startswith(f"{NAME}-{__version__}-")
+def test_rpm_has_every_file() -> None:
+    (rpm,) = package().parent.glob("*.rpm")
     listed = subprocess.check_output([see.need("rpm"), "-qlp", str(rpm)], text=True).splitlines()
     assert {f"/usr/share/{NAME}/{path}" for path in _to_install()} <= set(listed)
     documents = {

@@ -1,7 +1,8 @@
-"""A clean Debian with the package installed, and booted: real systemd, real Pacemaker."""
+"""A clean Debian, and one with the package and a real Pacemaker; booted, with a real systemd."""
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,19 +32,32 @@ def package() -> Path:
 
 @contextlib.contextmanager
 def clean_root(deb: Path) -> Iterator[Path]:
-    """A minimal Debian, with the package and what it depends on, and then with Pacemaker."""
+    """A minimal Debian 12, with the package and what it depends on, and then with Pacemaker."""
+    install = 'chroot "$1" apt-get install --quiet --yes --no-install-recommends'
+    with debian(
+        "bookworm",
+        hooks=(
+            f'cp {deb} "$1/root/exporter.deb"',
+            f"{install} /root/exporter.deb",
+            f'chroot "$1" {DEMO} >"$1/root/demo.prom"',
+            f"{install} pacemaker pacemaker-cli-utils corosync nftables ansible-core python3-apt",
+        ),
+    ) as root:
+        yield root
+
+
+@contextlib.contextmanager
+def debian(release: str, *packages: str, hooks: tuple[str, ...] = ()) -> Iterator[Path]:
+    """A minimal Debian with some packages; afterwards hooks run, whose $1 is its directory."""
     if os.geteuid() != 0:
         pytest.skip("only root can make and boot a machine")
-    install = 'chroot "$1" apt-get install --quiet --yes --no-install-recommends'
-    hooks = [
-        f'cp {deb} "$1/root/exporter.deb"',
-        f"{install} /root/exporter.deb",
-        f'chroot "$1" {DEMO} >"$1/root/demo.prom"',
-        f"{install} pacemaker pacemaker-cli-utils corosync nftables ansible-core python3-apt",
-    ]
     # Not below /tmp, which the booted machine covers with its own.
     directory = Path(tempfile.mkdtemp(prefix="machine-", dir="/var/tmp"))
     try:
+        sources = directory / "debian.sources"
+        if SOURCES.exists():
+            text = SOURCES.read_text(encoding="utf-8")
+            sources.write_text(re.sub(r"(?<![\w/])bookworm", release, text), encoding="utf-8")
         made = subprocess.run(
             [
                 # What it mounts and starts ends with it, or removing the root would go into that.
@@ -51,10 +65,11 @@ def clean_root(deb: Path) -> Iterator[Path]:
                 see.need("mmdebstrap"),
                 "--variant=minbase",
                 "--quiet",
+                *(f"--include={name}" for name in packages),
                 *(f"--customize-hook={hook}" for hook in hooks),
-                "bookworm",
+                release,
                 str(directory / "root"),
-                *([str(SOURCES)] if SOURCES.exists() else []),
+                *([str(sources)] if sources.exists() else []),
             ],
             capture_output=True,
             check=False,
@@ -95,13 +110,15 @@ class Machine:
 
     def get(self, path: str) -> str:
         """A page of its exporter."""
-        code = (
-            "import sys, urllib.request\n"
-            "sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=9).read())"
+        curl = (see.need("curl"), "--fail", "--silent", "--show-error", "--max-time", "9")
+        ended = subprocess.run(
+            ("nsenter", f"--target={self.pid}", "--net", *curl, f"http://127.0.0.1:19664{path}"),
+            capture_output=True,
+            check=False,
+            text=True,
         )
-        ended = self.run("python3", "-c", code, f"http://127.0.0.1:19664{path}")
         if ended.returncode != 0:
-            raise OSError(ended.stderr.splitlines()[-1])
+            raise OSError(ended.stderr.strip())
         return ended.stdout
 
     def value(self, series: str) -> float | None:
