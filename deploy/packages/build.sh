@@ -11,7 +11,7 @@ set -eu
 [ $# = 3 ] || { echo 'usage: build.sh NFPM ARCHIVE DIRECTORY' >&2; exit 2; }
 
 name=pacemaker-bundle-exporter
-nfpm=$1 archive=$(realpath "$2")
+nfpm=$1 archive=$(realpath --no-symlinks "$2")
 mkdir -p "$3"
 directory=$(realpath "$3")
 cd "$(dirname "$0")/../.."
