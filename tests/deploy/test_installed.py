@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter import __version__
 from tests.support.harness import see
 from tests.support.harness.certificates import Pki, serve
 from tests.support.harness.machine import UNIT, Machine, booted, clean_root, package
