@@ -18,9 +18,7 @@ def found(name: str, pattern: str) -> set[str]:
 
 
 def test_commands_of_the_readme_have_this_version() -> None:
-    assert found("README.md", r"pacemaker-bundle-exporter[_-](\d[\w.]*?)[.-](?:1|linux)\b") == {
-        __version__
-    }
+    assert found("README.md", r"pacemaker-bundle-exporter[_-](\d+\.\d+\.\d+)") == {__version__}
 
 
 def test_changelog_begins_with_this_version() -> None:
