@@ -41,7 +41,11 @@ hidden='-O2 -g0 -fPIC -fvisibility=hidden -fstack-protector-strong'
 step() {
     [ ! -e "$stage/.$1" ] || return 0
     echo "portable: building $1"
-    if ! (set -e; "build_$1") >"$stage/$1.log" 2>&1; then
+    set +e # in a condition the shell would ignore errors inside the step, too
+    (set -e; "build_$1") >"$stage/$1.log" 2>&1
+    code=$?
+    set -e
+    if [ "$code" != 0 ]; then
         tail -n 20 "$stage/$1.log" >&2
         echo "portable: building $1 failed: the end of $stage/$1.log is above" >&2
         exit 1
@@ -89,6 +93,7 @@ build_libffi() {
         echo "#define HAVE_$macro 1"
     done >fficonfig.h
     cat >>fficonfig.h <<'END'
+#define STDC_HEADERS 1
 #define FFI_EXEC_STATIC_TRAMP 1
 #define EH_FRAME_FLAGS "a"
 #ifdef LIBFFI_ASM
@@ -132,10 +137,11 @@ build_openssl() {
 build_python() {
     fresh python
     # n/a leaves out the modules that the exporter does not import and that need more libraries.
-    for module in sqlite3 tkinter curses curses_panel dbm gdbm uuid bz2 crypt; do
-        export "py_cv_module__$module=n/a"
+    for module in _bz2 _curses _curses_panel _dbm _elementtree _gdbm _lsprof _sqlite3 _tkinter _uuid _zoneinfo \
+        pyexpat readline; do
+        export "py_cv_module_$module=n/a"
     done
-    export py_cv_module_readline=n/a py_cv_module_nis=n/a MODULE_BUILDTYPE=static PKG_CONFIG=false
+    export MODULE_BUILDTYPE=static PKG_CONFIG=false
     export CPPFLAGS="-I$libraries/include" LDFLAGS="-L$libraries/lib -s"
     export OPT='-DNDEBUG -fwrapv -O2 -g0' CFLAGS='-fstack-protector-strong'
     export ZLIB_CFLAGS=" " ZLIB_LIBS="-lz" LIBLZMA_CFLAGS=" " LIBLZMA_LIBS="-llzma" LIBFFI_CFLAGS=" " LIBFFI_LIBS="-lffi"

@@ -39,7 +39,16 @@ def _wheel(directory: Path, date: int) -> Path:
         "PIP_CONSTRAINT": constraints,
         "PIP_BUILD_CONSTRAINT": constraints,
     }
-    argv = (sys.executable, "-m", "build", "--wheel", "--outdir", str(directory), str(ROOT))
+    argv = (
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(directory),
+        str(ROOT),
+    )
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PortableError(f"the wheel cannot be built: {done.stdout}{done.stderr}")

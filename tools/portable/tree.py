@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from tools.portable.interpreter import MACHINES, PYTHON, Interpreter
+from tools.portable.interpreter import MACHINES, PYTHON, Interpreter, native_architecture
 from tools.portable.recipe import DIRECTORY, PortableError
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,11 @@ UNUSED_MODULES = (
     *("pstats.py", "pyclbr.py", "pydoc.py", "pydoc_data", "rlcompleter.py", "sched.py"),
     *("shelve.py", "smtplib.py", "sqlite3", "sre_*.py", "symtable.py", "tabnanny.py", "this.py"),
     *("tkinter", "trace.py", "turtle.py", "turtledemo", "unittest", "venv", "wave.py"),
-    *("webbrowser.py", "xml", "xmlrpc", "zipapp.py", "zoneinfo"),
+    *("tomllib", "webbrowser.py", "xml", "xmlrpc", "zipapp.py", "zoneinfo"),
+    # Instead of these there are modules in C.
+    *("_pydatetime.py", "_pydecimal.py", "_pyio.py"),
+    # Parts of encodings, ctypes and multiprocessing.
+    *("mac_*.py", "macholib", "managers.py", "pool.py", "shared_memory.py", "sharedctypes.py"),
 )
 """Modules of Python that neither the exporter nor its libraries import: see the tests."""
 UNUSED_LIBRARIES = ("markdown-it-py", "mdurl", "Pygments")
@@ -54,7 +58,7 @@ def build_tree(into: Path, interpreter: Interpreter, architecture: str, wheel: P
         wheel: of the exporter.
 
     Raises:
-        PortableError: pip cannot install the libraries, or a license is missing.
+        PortableError: the libraries cannot be installed, or a license is missing.
 
     """
     modules = into / "lib" / PYTHON
@@ -73,6 +77,8 @@ def build_tree(into: Path, interpreter: Interpreter, architecture: str, wheel: P
     for pattern in UNUSED_FILES:
         for path in list(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if architecture == native_architecture():  # strip knows only this machine's
+        _run("strip", "--strip-unneeded", *map(str, site.rglob("*.so")))
     shutil.copy2(DIRECTORY / "launcher.sh", into / PROGRAM)
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         shutil.copyfile(ROOT / name, into / name)
@@ -87,9 +93,7 @@ def _install(wheel: Path, site: Path, architecture: str) -> None:
         *("--python-version", PYTHON.removeprefix("python").replace(".", "")),
         *("--constraint", str(ROOT / "constraints.txt"), str(wheel)),
     )
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PortableError(f"pip cannot install the libraries: {done.stderr.strip()}")
+    _run(*argv)
     for library in distributions(path=[str(site)]):
         if library.name in UNUSED_LIBRARIES:
             for file in library.files or ():
@@ -124,20 +128,15 @@ def _move_licenses(site: Path, licenses: Path) -> None:
             shutil.rmtree(directory)
 
 
-def compile_modules(into: Path, native: Interpreter) -> None:
-    """Compile all modules, so that the exporter starts fast where it may not write."""
-    environment = {
-        "PYTHONHOME": str(native.directory),
-        "PYTHONHASHSEED": "0",
-        "PATH": os.environ["PATH"],
-    }
-    argv = (str(native.program), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+def _run(*argv: str, **environment: str) -> None:
     done = subprocess.run(
-        (*argv, "-s", str(into), str(into / "lib")),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        argv, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise PortableError(f"cannot compile the modules: {done.stdout}{done.stderr}")
+        raise PortableError(f"{' '.join(argv)} failed: {(done.stdout + done.stderr).strip()}")
+
+
+def compile_modules(into: Path, native: Interpreter) -> None:
+    """Compile all modules, so that the exporter starts fast where it may not write."""
+    argv = (str(native.program), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+    _run(*argv, "-s", str(into), str(into / "lib"), PYTHONHOME=str(native.directory))
