@@ -23,7 +23,7 @@ pytestmark = pytest.mark.package
 NAME = "pacemaker-bundle-exporter"
 SUCCESSES = 'pacemaker_exporter_source_reads_total{source="status",outcome="success"}'
 HALF_A_SECOND = "--poll.interval=500ms"
-POLLS_OF_A_DAY = 24 * 60 * 6
+POLLS_OF_AN_HOUR = 60 * 6
 ANSIBLE = ROOT / "deploy" / "ansible"
 COROSYNC = f"{NAME}-corosync"
 """Name of the units that read corosync for the exporter."""
@@ -461,11 +461,11 @@ def test_read_only_acl_role_suffices_and_changes_are_refused(machine: Machine) -
     machine.wait_until("pacemaker_up", 1)
 
 
-def test_cib_is_unchanged_after_a_day_of_polls(machine: Machine) -> None:
+def test_cib_is_unchanged_after_an_hour_of_polls(machine: Machine) -> None:
     before = machine.output("cibadmin", "--query")
     # Corosync has no part in it, and each poll would take several times as long.
     with machine.flags("--poll.interval=10ms --no-collector.corosync"):
-        machine.wait_until(SUCCESSES, POLLS_OF_A_DAY, 1200)
+        machine.wait_until(SUCCESSES, POLLS_OF_AN_HOUR, 300)
         assert machine.output("cibadmin", "--query") == before
 
 
