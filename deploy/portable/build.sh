@@ -33,7 +33,8 @@ for tool in ar ranlib; do
     printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$zig" "$tool" >"$tools/$tool"
 done
 chmod +x "$tools"/*
-export CC="$tools/cc" AR="$tools/ar" RANLIB="$tools/ranlib" SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}" LC_ALL=C
+# By name, because OpenSSL and Python remember how they were compiled.
+export PATH="$tools:$PATH" CC=cc AR=ar RANLIB=ranlib SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}" LC_ALL=C
 
 hidden='-O2 -g0 -fPIC -fvisibility=hidden -fstack-protector-strong'
 
@@ -107,9 +108,9 @@ END
     done
     for file in $files; do
         # shellcheck disable=SC2086 # hidden is a list of words
-        "$CC" $hidden -DHAVE_CONFIG_H -I. -I"$ffi/include" -I"$ffi/src/$port" -I"$ffi/src" -c "$ffi/src/$port/$file"
+        cc $hidden -DHAVE_CONFIG_H -I. -I"$ffi/include" -I"$ffi/src/$port" -I"$ffi/src" -c "$ffi/src/$port/$file"
     done
-    "$AR" rcs libffi.a ./*.o
+    ar rcs libffi.a ./*.o
     install -D -m 644 -t "$libraries/lib" libffi.a
     install -D -m 644 -t "$libraries/include" ffi.h "$ffi/src/$port/ffitarget.h"
 }
@@ -123,13 +124,14 @@ build_openssl() {
         aarch64) system=linux-aarch64 ;;
     esac
     # shellcheck disable=SC2086 # hidden is a list of words
-    "$sources/openssl/Configure" $system --prefix="$libraries" --libdir=lib --openssldir=/etc/ssl \
+    "$sources/openssl/Configure" $system --prefix=/portable --libdir=lib --openssldir=/etc/ssl \
         no-shared no-tests no-docs no-apps no-module no-legacy no-autoload-config no-engine no-zlib no-comp no-async \
         no-secure-memory no-ssl3 no-tls1 no-tls1_1 no-dtls no-quic no-srp no-psk no-srtp no-ct no-ts no-cms no-cmp \
         no-ocsp no-gost no-idea no-rc2 no-rc4 no-seed no-camellia no-aria no-bf no-cast no-md4 no-mdc2 no-whirlpool \
         no-rmd160 no-sm2 no-sm3 no-sm4 no-siphash no-siv no-ec2m no-slh-dsa no-ml-dsa no-http no-uplink $hidden
     make -j "$jobs" build_libs
-    make install_dev
+    make install_dev DESTDIR="$stage/openssl"
+    cp -r "$stage/openssl/portable/." "$libraries"
 }
 
 # --- Python -----------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ build_python() {
     [ -z "${BUILD_PYTHON:-}" ] || cross="--host=$target --build=$(uname -m)-linux-gnu --with-build-python=$BUILD_PYTHON
         ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no"
     # shellcheck disable=SC2086 # cross is a list of words
-    "$sources/python/configure" --quiet --prefix=/python --disable-shared --disable-test-modules --without-ensurepip \
+    "$(realpath --relative-to=. "$sources/python")/configure" --quiet --prefix=/python --disable-shared --disable-test-modules --without-ensurepip \
         --with-readline=no --with-openssl="$libraries" --with-openssl-rpath=no $cross
     make -j "$jobs" python
     install -m 755 python "$stage/python3.13"
@@ -158,7 +160,7 @@ build_python() {
 # The interpreter once more, with another main: make links the program from Programs/python.o.
 build_launch() {
     cd "$stage/build/python"
-    "$CC" -O2 -g0 -I"$sources/python/Include" -I. -c -o Programs/python.o "$here/launch.c"
+    cc -O2 -g0 -I"$sources/python/Include" -I. -c -o Programs/python.o "$here/launch.c"
     make BUILDPYTHON=launch launch
     install -m 755 launch "$stage/launch"
 }

@@ -68,24 +68,33 @@ def interpreter(recipe: Recipe, architecture: str, *, newer: bool) -> Interprete
     if found := _cached(recipe, *how):
         return found
     work = cache() / f"{recipe.key(*how)}.work"
-    fetched = work / "fetched"
-    if (fetched / "versions.json").exists():
-        built_from = recipe.at(json.loads((fetched / "versions.json").read_bytes()))
-    else:
-        shutil.rmtree(work, ignore_errors=True)
-        fetched.mkdir(parents=True)
-        built_from = fetch_all(recipe, fetched, newer=newer)
-        for source in built_from.sources:
-            unpack(source, fetched / source.name, work / "sources" / source.name)
-        (fetched / "versions.json").write_text(json.dumps(built_from.versions), encoding="utf-8")
+    built_from = _fetched(recipe, work, newer=newer)
     if found := _cached(built_from, *how):
         shutil.rmtree(work)
         return found
+    result = Interpreter(cache() / built_from.key(*how), built_from)
     _build(work, architecture, recipe, newer=newer)
     _collect(work, built_from)
-    (work / "result").rename(cache() / built_from.key(*how))
+    (work / "result").rename(result.directory)
     shutil.rmtree(work)
-    return Interpreter(cache() / built_from.key(*how), built_from)
+    return result
+
+
+def _fetched(recipe: Recipe, work: Path, *, newer: bool) -> Recipe:
+    """Fetch and unpack the sources, unless an earlier run did; return what they are."""
+    fetched = work / "fetched"
+    done = fetched / "versions.json"
+    if done.exists():
+        found = recipe.at(json.loads(done.read_bytes()))
+        if newer or found == recipe:
+            return found
+    shutil.rmtree(work, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    found = fetch_all(recipe, fetched, newer=newer)
+    for source in found.sources:
+        unpack(source, fetched / source.name, work / "sources" / source.name)
+    done.write_text(json.dumps(found.versions), encoding="utf-8")
+    return found
 
 
 def _cached(recipe: Recipe, *how: str) -> Interpreter | None:
