@@ -70,7 +70,7 @@ def test_wheel_has_every_file() -> None:
 
 
 def test_sdist_has_every_file() -> None:
-    (sdist,) = package().parent.glob("*.tar.gz")
+    (sdist,) = package().parent.glob("pacemaker_bundle_exporter-*.tar.gz")
     with tarfile.open(sdist) as opened:
         names = {Path(*Path(name).parts[1:]) for name in opened.getnames()}
     more = ("exporter/REVISION", "tests/deploy/test_installed.py", "SECURITY.md", "constraints.txt")
