@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+from lxml import etree
+
 from tools.portable.recipe import Recipe, Source
 from tools.portable.tree import PROGRAM, libraries
 
@@ -29,6 +31,9 @@ def bill_of_materials(site: Path, recipe: Recipe, compiler: str, date: int) -> s
         *map(_source_component, recipe.sources),
         _component("pypi", "ziglang", compiler, "MIT"),
         *(_library_component(library) for library in found if library is not exporter),
+        # All wheels of one version of lxml contain the same versions of these.
+        _component("generic", "libxml2", _version(etree.LIBXML_COMPILED_VERSION), "MIT"),
+        _component("generic", "libxslt", _version(etree.LIBXSLT_COMPILED_VERSION), "MIT"),
     ]
     content = {
         "bomFormat": "CycloneDX",
@@ -47,6 +52,10 @@ def bill_of_materials(site: Path, recipe: Recipe, compiler: str, date: int) -> s
         ],
     }
     return json.dumps(content, indent=2) + "\n"
+
+
+def _version(numbers: tuple[int, int, int]) -> str:
+    return ".".join(map(str, numbers))
 
 
 def license_list(bill: str) -> str:
