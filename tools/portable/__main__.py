@@ -13,7 +13,7 @@ from pathlib import Path
 from exporter import __version__
 from tools.portable.archive import write_archive, write_single_file
 from tools.portable.bill import bill_of_materials, license_list
-from tools.portable.interpreter import MACHINES, PYTHON, interpreter
+from tools.portable.interpreter import MACHINES, PYTHON, interpreter, native_architecture
 from tools.portable.recipe import PortableError, read_recipe
 from tools.portable.tree import PROGRAM, ROOT, build_tree, compile_modules
 
@@ -70,9 +70,8 @@ def _build(options: argparse.Namespace) -> None:
     recipe = read_recipe()
     found = interpreter(recipe, options.architecture, newer=options.newer)
     native = found
-    if MACHINES[options.architecture] != os.uname().machine:
-        (here,) = (name for name, machine in MACHINES.items() if machine == os.uname().machine)
-        native = interpreter(recipe, here, newer=options.newer)
+    if options.architecture != native_architecture():
+        native = interpreter(recipe, native_architecture(), newer=options.newer)
     date = _date()
     name = f"{PROGRAM}-{__version__}.linux-{options.architecture}"
     options.directory.mkdir(parents=True, exist_ok=True)
@@ -93,13 +92,6 @@ def _build(options: argparse.Namespace) -> None:
         write_single_file(tree, found, out)
     for path in (out.with_name(f"{name}.tar.gz"), out):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    changed = {
-        source.package: source.version
-        for source, pinned in zip(found.recipe.sources, recipe.sources, strict=True)
-        if source.version != pinned.version
-    }
-    for package, built_from in changed.items():
-        print(f"not the pinned version: {package} {built_from}")
 
 
 def main() -> int:

@@ -52,6 +52,20 @@ def cache() -> Path:
     return Path(home) / "pacemaker-bundle-exporter" / "portable"
 
 
+def native_architecture() -> str:
+    """Return the architecture of this machine.
+
+    Raises:
+        PortableError: the exporter cannot be built on such a machine.
+
+    """
+    machine = os.uname().machine
+    for name, found in MACHINES.items():
+        if found == machine:
+            return name
+    raise PortableError(f"cannot build on {machine}: use a machine with x86_64 or aarch64")
+
+
 def interpreter(recipe: Recipe, architecture: str, *, newer: bool) -> Interpreter:
     """Return the interpreter for an architecture; build it if it is not in the cache.
 
@@ -107,8 +121,8 @@ def _build(work: Path, architecture: str, recipe: Recipe, *, newer: bool) -> Non
     environment = dict(os.environ)
     if machine != os.uname().machine:
         # Python's build runs a Python of the same version.
-        (native,) = (name for name, found in MACHINES.items() if found == os.uname().machine)
-        environment["BUILD_PYTHON"] = str(interpreter(recipe, native, newer=newer).program)
+        native = interpreter(recipe, native_architecture(), newer=newer)
+        environment["BUILD_PYTHON"] = str(native.program)
     zig = resources.files("ziglang") / "zig"
     argv = (DIRECTORY / "build.sh", str(zig), machine, work / "sources", work / "stage")
     if subprocess.run(argv, env=environment, check=False).returncode:

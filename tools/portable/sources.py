@@ -38,12 +38,19 @@ class Apt:
 
         """
         if self._downloaded(source, directory):
+            if not source.sha256:
+                raise PortableError(
+                    f"deploy/portable/recipe.toml has no sums of {source.package}"
+                    f" {source.version}; apt has verified these:\n{_sums(directory)}"
+                )
             check(source, directory)
             return source
         versions = list(self._versions(source.package))
         if newer:
             for version in versions:
                 if self._downloaded(found := source.at(version), directory):
+                    print(f"portable: {source.package} {version} instead of {source.version};")
+                    print(f"for deploy/portable/recipe.toml:\n{_sums(directory)}")
                     return found
         raise PortableError(
             f"cannot download {source.package} {source.version}: Debian {self._release}"
@@ -79,6 +86,16 @@ class Apt:
             text=True,
             check=False,
         )
+
+
+def _sums(directory: Path) -> str:
+    """Return the sums of the archives of a source, as in the recipe."""
+    archives = sorted(path for path in directory.iterdir() if ".tar." in path.name)
+    return "\n".join(
+        f'"{path.name}" = "{hashlib.sha256(path.read_bytes()).hexdigest()}"'
+        for path in archives
+        if path.suffix != ".asc"
+    )
 
 
 def _compare(one: str, other: str) -> int:
