@@ -274,7 +274,7 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 def _python(machine: Machine, user: str, group: str, code: str, *arguments: str) -> list[str]:
     """Run code with the installed exporter's libraries."""
-    found = _as(machine, user, group, f"/usr/lib/{NAME}/bin/python3", "-sPc", code, *arguments)
+    found = _as(machine, user, group, f"/usr/lib/{NAME}/bin/python3.13", "-sPc", code, *arguments)
     assert found.returncode == 0, found.stderr
     return found.stdout.splitlines()
 

