@@ -71,7 +71,9 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
     found = {parser.prog.removeprefix(PROGRAM).strip(): parser for parser in flags.parsers()}
     for parser in found.values():
-        for action in parser._actions:
+        for action in list(parser._actions):
+            if action.help == argparse.SUPPRESS:
+                parser._actions.remove(action)
             # For argparse the value is optional, but only so that our own error reports it as
             # missing.
             if action.nargs == "?" and action.option_strings:

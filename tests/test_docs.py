@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.cli import flags
+import hatch_build
 from exporter.cluster.outcome import Outcome
 from exporter.metrics.declaration import Family
 from exporter.metrics.families import EVERY_FAMILY
@@ -31,7 +31,7 @@ def test_reference_of_metrics_is_current() -> None:
 
 
 def test_readme_has_every_flag_with_its_default() -> None:
-    for action in flags.parser()._actions:
+    for action in hatch_build.commands()[""]._actions:
         flag = action.option_strings[-1]
         if flag == "--help":
             continue

@@ -1,10 +1,11 @@
 """Parses all flags and reports every error at once."""
 
 import argparse
+import difflib
 import itertools
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -135,7 +136,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         SystemExit: --help or --version was given, and its text was printed.
 
     """
-    values, mistakes = _read(parser(), _with_demo_named(arguments))
+    values, mistakes = _read(parser(), _with_demo_named(arguments), SUBCOMMANDS)
     if values["web_systemd_socket"] and values["web_listen_address"]:
         mistakes.append("--web.systemd-socket and --web.listen-address exclude each other")
     values["web_listen_address"] = tuple(
@@ -239,18 +240,25 @@ def _conflicts(settings: Settings) -> Iterator[str]:
 
 
 def _read(
-    parser: argparse.ArgumentParser, arguments: Sequence[str]
+    parser: "_Parser", arguments: Sequence[str], subcommands: Iterable[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     """Parse arguments; return the values by name, and the mistakes as text."""
     namespace, unknown = parser.parse_known_args(arguments)
     values = vars(namespace)
-    mistakes = [f"unknown argument {word!r}" for word in unknown]
+    known = [*subcommands, *parser.flags()]
+    mistakes = [f"unknown argument {word!r}{_meant(word, known)}" for word in unknown]
     parts = [p for v in values.values() for p in (v if isinstance(v, list) else [v])]
     mistakes += [f"{part.flag} {part.what}" for part in parts if isinstance(part, _Mistake)]
     return values, mistakes
 
 
-def parser() -> argparse.ArgumentParser:
+def _meant(word: str, known: Sequence[str]) -> str:
+    """Return a known word that is nearly the same, as a question in brackets; empty if none is."""
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def parser() -> "_Parser":
     """Return the parser of the exporter's flags."""
     result = _Parser(
         PROGRAM,
@@ -259,7 +267,8 @@ def parser() -> argparse.ArgumentParser:
         description="Prometheus exporter for Pacemaker container bundles;"
         " show prints the cluster as the exporter understands it,"
         " check-web-config checks a file for --web.config.file.",
-        epilog="Write durations as 10s, 1m30s or 500ms.",
+        epilog="Write durations as 10s, 1m30s or 500ms. --collector.NAME undoes an earlier"
+        " --no-collector.NAME.",
         allow_abbrev=False,
         formatter_class=_Help,
     )
@@ -351,6 +360,13 @@ def parser() -> argparse.ArgumentParser:
             action="store_false",
             help=f"Leave out {text}.",
         )
+        result.add_argument(
+            f"--collector.{collector.value}",
+            dest=f"collector_{collector.value}",
+            action="store_true",
+            default=True,
+            help=argparse.SUPPRESS,
+        )
     _add(
         result,
         "--log.level",
@@ -375,7 +391,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def show_parser() -> argparse.ArgumentParser:
+def show_parser() -> "_Parser":
     """Return the parser of the flags of `show`."""
     result = _Parser(
         f"{PROGRAM} show",
@@ -430,7 +446,7 @@ def show_parser() -> argparse.ArgumentParser:
     return result
 
 
-def check_parser() -> argparse.ArgumentParser:
+def check_parser() -> "_Parser":
     """Return the parser of the arguments of `check-web-config`."""
     result = _Parser(
         f"{PROGRAM} check-web-config",
@@ -524,6 +540,11 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
 
 class _Parser(argparse.ArgumentParser):
     """Raises argparse's errors as UsageError."""
+
+    def flags(self) -> Iterator[str]:
+        """Yield all flags, as they are written."""
+        for action in self._actions:
+            yield from action.option_strings
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)

@@ -1,5 +1,6 @@
 """The pages as an ASGI application."""
 
+import difflib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -7,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from exporter.metrics.exporter import Identity
+from exporter.metrics.families import EVERY_FAMILY
 from exporter.metrics.process import ProcessMetrics
 from exporter.polling.registry import REGISTRY, Registration
 from exporter.polling.state import State
@@ -24,6 +26,10 @@ ALLOWED = "GET, HEAD, OPTIONS"
 PART = 256 * 1024
 """Bytes of a page per send. A smaller page that waits for a client is a copy of its own. A larger
 page is sent as views of it."""
+SELECTION = "name[]"
+"""The parameter of the page of metrics: a family to include."""
+_LONGEST_NAME = 80
+"""Characters of an unknown name that an answer repeats."""
 _PLAIN = "text/plain; charset=utf-8"
 
 
@@ -89,7 +95,11 @@ class App:
         self._identity = identity
         self._clock = clock
         self._metrics_page = MetricsPage(ProcessMetrics(), identity)
-        self._status_page = StatusPage(options, tuple(registry))
+        registered = tuple(registry)
+        self._names = {family.name for family in EVERY_FAMILY} | {
+            family.name for registration in registered for family in registration.families
+        }
+        self._status_page = StatusPage(options, registered)
         self._pages: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
             "/": self._status,
             "/status.json": self._status_json,
@@ -136,7 +146,10 @@ class App:
         state = self._state().at(now, self._identity.max_age)
         form = choose_format(request.accept)
         compress = accepts_gzip(request.accept_encoding)
-        names = frozenset(parse_qs(request.query).get("name[]", ()))
+        query = parse_qs(request.query, keep_blank_values=True)
+        names = frozenset(query.get(SELECTION, ()))
+        if mistake := self._mistake(query.keys(), names):
+            return Response(HTTPStatus.BAD_REQUEST, f"{mistake}\n".encode())
         if names:
             body = self._metrics_page.named(state, form, names, compress=compress)
         else:
@@ -144,6 +157,34 @@ class App:
         encoding = (("content-encoding", "gzip"),) if compress else ()
         vary = ("vary", "Accept, Accept-Encoding")
         return Response(HTTPStatus.OK, body, form.value, (vary, *encoding))
+
+    def _mistake(self, parameters: Iterable[str], names: frozenset[str]) -> str:
+        """Say what a request for metrics gets wrong; empty if nothing.
+
+        An unknown name is a mistake only if there is no other: exporters of a fleet may differ in
+        version.
+        """
+        for parameter in sorted(parameters):
+            if parameter != SELECTION:
+                return (
+                    f"unknown parameter {parameter[:_LONGEST_NAME]!r}:"
+                    f" {SELECTION}=NAME, which may be repeated, selects metrics"
+                )
+        if not names or any(map(self._is_declared, names)):
+            return ""
+        name = min(names)[:_LONGEST_NAME]
+        near = difflib.get_close_matches(name, sorted(self._names), n=3)
+        meant = (
+            f"did you mean {', '.join(near)}?" if near else "without parameters this page has all"
+        )
+        return f"no metric is called {name!r}: {meant}"
+
+    def _is_declared(self, name: str) -> bool:
+        """Whether a metric has this name, in either format, with or without samples now."""
+        # prometheus_client declares those of the process.
+        return bool({name, f"{name}_total"} & self._names) or name.startswith(
+            ("process_", "python_")
+        )
 
     def _inputs(self) -> Inputs:
         now = self._clock.monotonic()

@@ -135,6 +135,16 @@ def test_the_two_lists_of_node_attributes_are_independent(
     assert found.attribute_names.pattern == (numeric or "")
 
 
+@pytest.mark.parametrize("collector", list(Collector))
+def test_last_word_on_a_collector_counts(collector: Collector) -> None:
+    on, off = f"--collector.{collector.value}", f"--no-collector.{collector.value}"
+    if collector is Collector.NODE_ATTRIBUTES:
+        on += "=x"
+    assert collector in parse([on]).selection.collectors
+    assert collector not in parse([on, off]).selection.collectors
+    assert collector in parse([off, on]).selection.collectors
+
+
 @pytest.mark.parametrize(
     ("arguments", "demo", "names"),
     [
@@ -162,7 +172,21 @@ def test_demonstration_is_chosen_by_name(
     [
         (["--nonsense"], "unknown argument '--nonsense'"),
         (["positional"], "unknown argument 'positional'"),
-        (["--poll.inter=1s"], "unknown argument '--poll.inter=1s'"),
+        (["--poll.inter=1s"], "unknown argument '--poll.inter=1s' (did you mean --poll.interval?)"),
+        (
+            ["--crm-mon.path=x"],
+            "unknown argument '--crm-mon.path=x' (did you mean --crm_mon.path?)",
+        ),
+        (
+            ["--web.listen-adress=:1"],
+            "unknown argument '--web.listen-adress=:1' (did you mean --web.listen-address?)",
+        ),
+        (
+            ["--no-collector.fence"],
+            "unknown argument '--no-collector.fence' (did you mean --no-collector.fencing?)",
+        ),
+        (["shwo"], "unknown argument 'shwo' (did you mean show?)"),
+        (["check-web-conf", "x"], "(did you mean check-web-config?); unknown argument 'x'"),
         (["--poll.interval"], "--poll.interval needs a value"),
         (["--web.listen-address"], "--web.listen-address needs a value"),
         (["--poll.interval=10"], "--poll.interval '10': write a duration"),

@@ -15,13 +15,12 @@ import pytest
 import exporter
 import hatch_build
 from exporter import __version__
-from exporter.cli import flags
 from tests.support.harness import see
 
 PROGRAM = hatch_build.PROGRAM
 MADE = {Path(name).parent.name: text for name, text in hatch_build.documents().items()}
 BASH, ZSH, FISH = MADE["completions"], MADE["site-functions"], MADE["vendor_completions.d"]
-FLAGS = [a.option_strings[-1] for a in flags.parser()._actions]
+FLAGS = [a.option_strings[-1] for a in hatch_build.commands()[""]._actions]
 
 
 def _run(*argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -37,7 +36,7 @@ def _run(*argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
 
 def test_manual_has_every_flag_and_its_value() -> None:
     text = MADE["man1"].replace("\\-", "-")
-    for action in flags.parser()._actions:
+    for action in hatch_build.commands()[""]._actions:
         assert f"{action.option_strings[-1]}\\fR" in text
         if action.metavar:
             assert f"\\fB{action.option_strings[-1]}\\fR \\fI{action.metavar}\\fR\n" in text

@@ -186,8 +186,31 @@ class TestMetrics:
         _, _, body = ask(app, "/metrics", query=by_family, accept=PROMETHEUS_3)
         assert b"pacemaker_exporter_source_reads_total{" in body
         assert b"process_cpu_seconds_total " in body
-        _, _, none = ask(app, "/metrics", query="name[]=no_such_metric")
-        assert none == b""
+
+    def test_declared_metric_without_samples_gives_an_empty_page(self, app: App) -> None:
+        found = ask(app, "/metrics", query="name[]=pacemaker_bundle_replicas")
+        assert (found[0], found[2]) == (200, b"")
+
+    @pytest.mark.parametrize(
+        ("query", "answer"),
+        [
+            (
+                "name[]=pacemaker_bundle_replica",
+                "no metric is called 'pacemaker_bundle_replica': did you mean pacemaker_bundle",
+            ),
+            ("name[]=", "no metric is called '': without parameters this page has all"),
+            ("name[]=" + 9000 * "x", f"no metric is called '{80 * 'x'}': without"),
+            ("collect[]=bundles", "unknown parameter 'collect[]': name[]=NAME, which may be"),
+            ("name[]=pacemaker_up&verbose", "unknown parameter 'verbose': name[]=NAME"),
+        ],
+    )
+    def test_query_that_selects_nothing_is_refused_in_one_line(
+        self, app: App, query: str, answer: str
+    ) -> None:
+        status, headers, body = ask(app, "/metrics", query=query)
+        assert (status, headers["content-type"]) == (400, "text/plain; charset=utf-8")
+        assert body.decode().startswith(answer)
+        assert body.count(b"\n") == 1
 
     def test_age_of_the_data_is_checked_at_each_scrape(
         self, app: App, poller: Poller, clock: FrozenDateTimeFactory
