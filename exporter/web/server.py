@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -43,6 +44,9 @@ attempt writes a log line and starts a retry timer."""
 log = logging.getLogger(__name__)
 
 
+_HINTS = {errno.EACCES: ": use a port above 1023, or let systemd listen (--web.systemd-socket)"}
+
+
 class CannotListenError(Exception):
     """The exporter cannot listen on an address; the message says which one and why."""
 
@@ -63,7 +67,8 @@ def bind(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
                 # socket.create_server adds the address to its error texts.
                 resolver = isinstance(error, socket.gaierror)
                 reason = error.strerror if resolver else os.strerror(error.errno or 0)
-                raise CannotListenError(f"cannot listen on {address}: {reason}") from error
+                hint = _HINTS.get(error.errno or 0, "")
+                raise CannotListenError(f"cannot listen on {address}: {reason}{hint}") from error
         for listening in sockets:
             prepare(listening)
         opened.pop_all()

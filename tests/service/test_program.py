@@ -1020,6 +1020,15 @@ def test_port_in_use_is_reported_in_one_line() -> None:
     assert line["msg"].startswith(f"cannot listen on {address}: Address already in use")
 
 
+def test_port_that_needs_rights_is_told_with_what_to_do() -> None:
+    free = ("setpriv", "--bounding-set=-net_bind_service") if os.geteuid() == 0 else ()
+    flags = ("--demo", f"--web.listen-address={LOOPBACK}:80")
+    ended = run_command(*free, *COMMAND, *flags, seconds=PATIENCE)
+    assert ended.returncode == 1
+    told = f"cannot listen on {LOOPBACK}:80: Permission denied: use a port above 1023"
+    assert told in ended.stderr
+
+
 def test_help_shows_every_default() -> None:
     # Wide, because argparse breaks lines in names with a hyphen.
     ended = run("--help", environment={**ENVIRONMENT, "COLUMNS": "300"})
