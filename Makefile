@@ -88,8 +88,8 @@ package = rm -rf build dist && \
 	done
 
 # A Python that needs only glibc 2.17 is built once and kept in ~/.cache/pacemaker-bundle-exporter; the rest
-# takes less than a minute.
-portable = $(BIN)/python -m tools.portable $(PORTABLE_ARGS) dist
+# takes less than a minute. nice, because in `make test-all` the cluster tests, which have deadlines, run beside it.
+portable = nice $(BIN)/python -m tools.portable $(PORTABLE_ARGS) dist
 
 # Tests what `package` built in a clean Debian, and what `portable` built with an old glibc. Needs root.
 pytest_package = $(BIN)/pytest -m 'package or portable' $(PYTEST_ARGS)
