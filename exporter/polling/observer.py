@@ -46,8 +46,8 @@ class Observer:
             if Collector.COROSYNC in context.selection.collectors and origin is not Origin.FILE
             else None
         )
-        self._away = False
-        """Whether this node has left the cluster."""
+        self._failed = False
+        """Whether Pacemaker gave no answer the last time."""
         self._role_changes = RoleChanges()
         self._last_counted: Snapshot | None = None
 
@@ -107,13 +107,14 @@ class Observer:
         for source in self._sources:
             found = source.observe(observation, deadline)
             if isinstance(found, Failure):
+                self._failed = True
                 if found.outcome is Outcome.NOT_CONNECTED:
                     self._forget()
                 return found
             observation = found
-        if self._away and self._corosync:
+        if self._failed and self._corosync:
             self._corosync.pacemaker_returned()
-        self._away = False
+        self._failed = False
         return replace(observation, role_changes=self._count(observation.snapshot))
 
     def _empty(self) -> Observation:
@@ -138,6 +139,5 @@ class Observer:
 
         It may return with another name or another version of Pacemaker.
         """
-        self._away = True
         for source in self._sources:
             source.forget()

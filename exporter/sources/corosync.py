@@ -17,7 +17,9 @@ LIMIT = 5.0
 SETTINGS_INTERVAL = 60.0
 """Seconds between reads of the settings while the membership stays the same."""
 REFUSED_INTERVAL = 600.0
-"""Seconds between tries while corosync refuses: each try writes two lines into its log."""
+"""Seconds between tries while corosync refuses: each try writes two lines into its log. The first
+refusal is not believed: corosync refuses everybody but root until pacemakerd, when it starts, lets
+its group in. Believed, it would hide a frozen corosync from then on."""
 
 _STATES = {
     Outcome.NOT_CONNECTED: CorosyncState.NOT_RUNNING,
@@ -42,6 +44,8 @@ class CorosyncSource(Source[Corosync | Failure, Corosync]):
         super().__init__(context)
         self._commands = self._tools.corosync or self._tools.commands
         self._due = -math.inf
+        self._refused = False
+        """Whether corosync refused the last time."""
         self._version_2 = False
         self._settings: CorosyncSettings | None = None
         self._settings_due = -math.inf
@@ -49,7 +53,7 @@ class CorosyncSource(Source[Corosync | Failure, Corosync]):
         self._deadline = -math.inf
 
     def pacemaker_returned(self) -> None:
-        """Ask again at the next poll: when pacemakerd starts, it allows its group to ask."""
+        """Ask again at the next poll: pacemakerd may have started, and let its group in."""
         self._due = -math.inf
 
     def due(self, observation: Observation, now: float) -> bool:
@@ -73,11 +77,13 @@ class CorosyncSource(Source[Corosync | Failure, Corosync]):
     def keep(
         self, found: Corosync | Failure, observation: Observation, now: float
     ) -> Corosync | None:
-        """Keep only the reason if corosync did not answer; wait long after a refusal."""
+        """Keep only the reason if corosync did not answer; wait long after a second refusal."""
         del observation
+        before = self._refused
+        self._refused = isinstance(found, Failure) and found.outcome is Outcome.PERMISSION_DENIED
         if not isinstance(found, Failure):
             return found
-        if found.outcome is Outcome.PERMISSION_DENIED:
+        if self._refused and before:
             self._due = now + REFUSED_INTERVAL
         # A command that was not even started says nothing about corosync.
         state = _STATES.get(found.outcome) if found.started else None
