@@ -837,7 +837,9 @@ def test_real_crm_mon_and_cibadmin_are_read(
         cib.unlink()
         page = program.scrape_until(lambda page: not page.up, "it is down")
         program.stop()
-        assert len(program.said(level="error")) == 1
+        # The CIB may have gone between the crm_mon and the cibadmin of a poll.
+        told = [line["msg"] for line in program.said(level="error")]
+        assert len(told) == len(set(told)) in {1, 2}
 
 
 # ---- --once ----
