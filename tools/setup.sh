@@ -65,7 +65,7 @@ iptables      iptables         lets netavark publish their ports
 /usr/lib/podman/aardvark-dns  aardvark-dns  lets containers find each other by name
 lintian       lintian          checks the package
 ansible-lint  ansible-lint     checks the Ansible role
-rpmbuild      rpm              builds the RPM
+rpm           rpm              lists the files of the RPM
 mandoc        mandoc           checks the manual page
 man           man-db           renders the manual page
 zsh           zsh              tests the completions

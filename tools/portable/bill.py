@@ -66,7 +66,7 @@ def license_list(bill: str) -> str:
         for component in (content["metadata"]["component"], *content["components"])
     )
     return (
-        "What this contains, and under which licenses. The texts are beside this file.\n\n"
+        "These are the components and their licenses. The texts are beside this file.\n\n"
         + "\n".join(lines)
         + "\n"
     )
